@@ -181,7 +181,7 @@ def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:  # noqa: P
 
 def _metrics() -> Iterator[str]:
     yield "# Metrics\n"
-    yield "What `trading-runtime metrics` exports, serves and pushes. What happens to a run is told"
+    yield "What `trading-runtime metrics` exports, serves and pushes. Metrics of a run are kept"
     yield "for running runs and the latest ended ones; `--most-runs` says for how many.\n"
     for title, definitions in (("Of a folder of results", OF_FOLDER), ("Of a run", OF_RUN)):
         yield f"## {title}\n"

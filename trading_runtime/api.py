@@ -520,7 +520,7 @@ def runs(results: str | Path | None = None) -> pl.DataFrame:
     store = open_store(results_here() if results is None else results)
     texts = ("run_id", "experiment", "status", "started", "ended")
     types = dict.fromkeys(texts, pl.String) | dict.fromkeys(("planned", "ok", "failed"), pl.Int64)
-    found = [overview(store, run_id) for run_id in runs_by_start(store)]
+    found = [overview(store, run_id).to_document() for run_id in runs_by_start(store)]
     return pl.DataFrame([{name: each[name] for name in types} for each in found], schema=types)
 
 

@@ -46,7 +46,7 @@ def test_a_run_whose_pods_are_gone_has_died_within_two_minutes_and_can_be_ended(
     store = open_store(results)
     # As after `argo terminate`: no pod follows. At first it cannot be told from a pause.
     clock.now += 60
-    assert overview(store, "one")["status"] == "running"
+    assert overview(store, "one").status == "running"
     assert invoke(root, ["runs", "summarise", *named]) == 2
     assert "running in pods, or was until 100 s ago" in capsys.readouterr().err
 
@@ -64,7 +64,7 @@ def test_a_run_whose_pods_are_gone_has_died_within_two_minutes_and_can_be_ended(
     assert S3Folder(results).has("runs/one/stop")
     assert batches > 1
     assert invoke(root, ["runs", "summarise", *named]) == 5
-    assert overview(store, "one")["status"] == "incomplete"
+    assert overview(store, "one").status == "incomplete"
     assert not S3Folder(results).has(ALIVE)
     assert invoke(root, ["runs", "check", *named]) == 0
 

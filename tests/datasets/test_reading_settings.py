@@ -389,7 +389,7 @@ def test_a_dataset_does_not_depend_on_the_processes_that_make_it(
     prepare_files: Prepare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = prepare_files("bars", {"raw.csv": BARS}).manifest
-    monkeypatch.setattr("trading_runtime.datasets.prepare._SMALL", 0)
+    monkeypatch.setattr("trading_runtime.datasets.series_processes._SMALL", 0)
     monkeypatch.delenv("POLARS_MAX_THREADS", raising=False)
     monkeypatch.setenv("ARROW_DEFAULT_MEMORY_POOL", "mimalloc")
     environment = dict(os.environ)

@@ -75,7 +75,7 @@ def test_a_plain_archive_is_unpacked(path: Path, target: Path) -> None:
     write(path, {"runs/run/result.json": b"{}", "tasks/aa/b/orders.parquet": b"PAR1"})
     listing = unpack(path, target)
 
-    assert listing["run_id"] == "run"
+    assert listing.run_id == "run"
     assert (target / "runs/run/result.json").read_bytes() == b"{}"
     assert (target / "tasks/aa/b/orders.parquet").read_bytes() == b"PAR1"
 
@@ -120,7 +120,7 @@ def test_what_is_no_part_of_a_bundle_is_refused(path: Path, target: Path, name: 
 def test_a_run_id_that_is_none_is_refused(path: Path, target: Path, run_id: object) -> None:
     write(path, {}, change=lambda listing: listing.update(run_id=run_id))
     if run_id == 7:
-        assert unpack(path, target)["files"] == {}
+        assert unpack(path, target).files == {}
         return
     with pytest.raises(DataError, match="run id"):
         unpack(path, target)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -33,13 +33,11 @@ def again(source: Path, target: Path, change: Callable[[Path], object]) -> Path:
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     paths = {name: path for name, path in sorted(found.items()) if path.is_file()}
     listed = {
-        name: {
-            "bytes": path.stat().st_size,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
+        name: bundles.ListedFile(path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
         for name, path in paths.items()
     }
-    text = json.dumps(listing | {"files": listed}, indent=1, ensure_ascii=False) + "\n"
+    files = {name: asdict(facts) for name, facts in listed.items()}
+    text = json.dumps({**listing.content, "files": files}, indent=1, ensure_ascii=False) + "\n"
     bundles._write(target, text.encode(), paths, listed)
     return target
 
@@ -57,7 +55,7 @@ def test_what_is_packed_again_without_a_change_is_sound(whole: Path, tmp_path: P
 
 
 def test_a_byte_in_any_file_that_was_listed_anew_is_noticed(whole: Path, tmp_path: Path) -> None:
-    names = list(bundles.unpack(whole, tmp_path / "names")["files"])
+    names = list(bundles.unpack(whole, tmp_path / "names").files)
     unnoticed = []
     for number, name in enumerate(names):
 
@@ -107,7 +105,7 @@ def test_a_file_that_was_added_and_listed_is_noticed(
 
 
 def test_any_file_that_was_taken_out_is_noticed(whole: Path, tmp_path: Path) -> None:
-    names = list(bundles.unpack(whole, tmp_path / "names")["files"])
+    names = list(bundles.unpack(whole, tmp_path / "names").files)
     unnoticed = []
     for number, name in enumerate(names):
 
@@ -125,9 +123,9 @@ def test_what_the_listing_says_of_the_run_follows_from_its_files(
 ) -> None:
     original = bundles.unpack
 
-    def other_image(path: Path, target: Path) -> dict[str, Any]:
+    def other_image(path: Path, target: Path) -> bundles.EvidenceListing:
         listing = original(path, target)
-        listing["environment"]["python"] = "2.7"
+        listing.content["environment"]["python"] = "2.7"
         return listing
 
     monkeypatch.setattr(bundles, "unpack", other_image)

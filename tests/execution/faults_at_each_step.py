@@ -27,11 +27,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 # Imported once, and not in every process that is forked.
 import trading_runtime.engine.simulation.venue
 import trading_runtime.metrics.exposition
+import trading_runtime.records.trials
 import trading_runtime.report
-import trading_runtime.results.reduction  # noqa: F401
+import trading_runtime.results.ledger
+import trading_runtime.results.reduction
+import trading_runtime.results.validation  # noqa: F401
 from trading_runtime.errors import TradingRuntimeError
 from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.execution.preparation import prepare_run
+from trading_runtime.report.write import _environment
 from trading_runtime.results.store import Store
 from trading_runtime.runs.overview import overview
 from trading_runtime.runs.run_check import check_run
@@ -157,6 +161,7 @@ def _name_of(descriptor: int) -> str:
 def main() -> None:
     """Run ``run_id`` of an experiment with a fault at each step; ``fresh``: each time a new run."""
     file, results, run_id, how, fault = sys.argv[1:]
+    make_what_every_run_needs(file)
     for step in itertools.count():
         name = f"{run_id}-{step}" if how == "fresh" else run_id
         folder = Path(results) / "runs" / name
@@ -168,6 +173,16 @@ def main() -> None:
             facts |= json.loads(line)
         sys.stdout.write(json.dumps(facts) + "\n")
         sys.stdout.flush()
+
+
+def make_what_every_run_needs(file: str) -> None:
+    """Make once what a process keeps: models, templates, digests of code.
+
+    Only what starts no thread, which a fork would not have.
+    """
+    prepare_run(file, 1, lambda *_: {})
+    for name in ("index.html", "report.md"):
+        _environment().get_template(name)
 
 
 def in_child(work: Callable[[int], None]) -> str:
@@ -220,7 +235,7 @@ def standing(folder: Path) -> dict[str, Any]:
     store = Store(str(folder.parent.parent))
     found = check_run(store.run(folder.name), store=store)
     return {
-        "status": overview(store, folder.name)["status"],
+        "status": overview(store, folder.name).status,
         "findings": [str(item) for item in found.findings],
     }
 

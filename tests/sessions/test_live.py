@@ -209,6 +209,39 @@ def test_a_cancel_that_crosses_a_fill_ends_in_a_fill(live: LiveSession) -> None:
     assert live.events("order_ended") == []
 
 
+def test_a_change_that_crosses_a_fill_ends_in_a_fill(live: LiveSession) -> None:
+    process = live.connect()
+    live.order("rest 0.010 40000.0")
+    live.wait_for("order_accepted", process)
+    live.order("change 41000.0")
+    live.wait_for("order_updated", process)
+    live.exchange.fill_before_cancel = True
+    live.order("change 42000.0")
+    live.wait_for("order_filled", process)
+    live.wait_for("order_rejected", process)
+    ended(process, signal.SIGTERM)
+    [refused] = live.events("order_rejected")
+
+    assert (refused["what"], live.booked("one")) == ("change", live.executed)
+    assert [fact.facts["price"] for fact in live.exchange.recorded("changed")] == ["41000.0"]
+    assert live.events("order_filled")[0]["price"] == "41000.00"
+    assert live.events("order_ended") == []
+
+
+def test_a_fill_that_is_reported_before_its_order_is_booked_once(live: LiveSession) -> None:
+    live.protocol.fills_before_accepts = True
+    process = live.connect()
+    live.order("buy 0.010")
+    live.wait_for("order_filled", process)
+    live.order("sell 0.004")
+    live.wait_for("order_filled", process, 2)
+    ended(process, signal.SIGTERM)
+
+    assert live.booked("one") == live.executed
+    assert live.events("position_changed")[-1]["quantity"] == "0.006"
+    assert live.events("order_claimed") == live.events("fill_inferred") == []
+
+
 def test_a_partial_fill_before_a_loss_is_completed_after_it(live: LiveSession) -> None:
     process = live.connect()
     live.order("rest 0.030 40000.0")
@@ -251,6 +284,25 @@ def test_the_same_old_row_for_ever_is_no_news(live: LiveSession) -> None:
 
     assert live.events("order_denied")[0]["rule"] == "stale_after"
     assert live.accepted == []
+
+
+def test_a_process_that_was_suspended_sends_nothing_on_the_old_rows_that_it_finds(
+    live: LiveSession,
+) -> None:
+    live.write(stale_after="2s", limits={"clock_skew": "1h"})
+    process = live.connect()
+    live.order("buy 0.010 when allowed")
+    live.wait_for("order_filled", process)
+    os.kill(process.pid, signal.SIGSTOP)
+    live.order("buy 0.020")
+    sent = live.protocol._number  # of rows, twenty a second
+    until(lambda: live.protocol._number > sent + 80)
+    os.kill(process.pid, signal.SIGCONT)
+    live.wait_for("order_denied", process)
+    ended(process, signal.SIGTERM)
+
+    assert live.events("order_denied")[-1]["rule"] in {"stale_after", "venue"}
+    assert live.exchange.positions[SYMBOL] == Decimal("0.010")
 
 
 @pytest.mark.parametrize("seconds", [-3600.0, 10.0])

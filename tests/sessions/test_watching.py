@@ -14,6 +14,8 @@ from trading_runtime.sessions.watching import HealthWatch
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trading_runtime.records.events import Event
 
 NAMES = ["BTCUSDT-LINEAR.BYBIT", "ETHUSDT-LINEAR.BYBIT"]
@@ -60,6 +62,9 @@ class Watched:
     def pause_queue(self, seconds: float) -> bool:
         self.paused.append(seconds)
         return self.has_queue
+
+    def bar_old(self, is_old: Callable[[str], bool]) -> None:
+        self.is_old = is_old
 
     def hold(self, why: str | None) -> None:
         self.held = why
@@ -244,6 +249,16 @@ def test_data_that_does_not_come_is_asked_for_again_and_again_but_ever_less_ofte
 
     # Stale after 90 s from the first look, at 10 s; then after more than 180 s and 360 s.
     assert watched.asked == [110, 300, 670]
+
+
+def test_a_row_is_too_old_at_the_moment_of_an_order_whenever_the_watch_last_looked(
+    watched: Watched,
+) -> None:
+    first, second = NAMES
+    watched.data.note(first, time.time_ns() - 91 * 1_000_000_000)
+    watched.data.note(second, time.time_ns() - 80 * 1_000_000_000)
+
+    assert [watched.is_old(name) for name in NAMES] == [True, False]
 
 
 def test_while_no_connection_lives_nothing_is_asked_for(watched: Watched) -> None:

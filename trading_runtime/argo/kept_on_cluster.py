@@ -373,8 +373,8 @@ def prepare_for_cluster(
                 f"{path}: program.image: a cluster needs the image that holds the program, by "
                 "digest: name@sha256:..."
             )
-        told = {"deployment": desired.name, "config": program.config}
-        plain = json.loads(json.dumps(told, default=float))
+        described = {"deployment": desired.name, "config": program.config}
+        plain = json.loads(json.dumps(described, default=float))
         return OnCluster(desired, check_image(image), ports, plain, None)
     if image is None:
         raise UsageError(f"{path}: give the image of the session with --image name@sha256:...")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,7 @@ def prepare(file: Path, target: str | None, *, force: bool, as_json: bool) -> No
     """
     from trading_runtime.storage.s3 import is_s3, refuse_other_address
 
+    click.get_current_context().with_resource(data_import.lean_process())
     if target is not None and is_s3(target):
         manifest = data_parts.prepare_at(file, target)
         if not as_json:
@@ -68,8 +70,7 @@ def make_dataset(file: Path, folder: Path | None = None, *, force: bool = False)
     """Make the dataset that a data file describes; raises what ``datasets.prepare`` raises."""
     from trading_runtime.datasets.data_file import load_preparation
     from trading_runtime.datasets.prepare import prepare as make
-    from trading_runtime.engine.instruments.catalog import write_instruments
-    from trading_runtime.engine.instruments.files import read_instruments
+    from trading_runtime.engine.instruments.apart import ask_engine
     from trading_runtime.errors import UsageError
 
     loaded = load_preparation(file)
@@ -77,7 +78,8 @@ def make_dataset(file: Path, folder: Path | None = None, *, force: bool = False)
     if target is None:
         raise UsageError(f"{file}: names no 'dataset' to make; add it, or give --to FOLDER")
     check_bar_types(loaded)
-    instruments = read_instruments(loaded.instrument_files)
+    instruments = ask_engine("read_instruments", loaded.instrument_files)
+    write_instruments = partial(ask_engine, "write_instruments")
     return make(loaded, instruments, write_instruments, target, force=force)
 
 
@@ -137,12 +139,12 @@ def adopt(folder: Path, *, as_json: bool) -> None:
 
 def check_bar_types(loaded: LoadedPreparation) -> None:
     """Raise ``UsageError`` for bars that the engine does not support, such as 7-minute bars."""
-    from trading_runtime.engine.instruments.files import check_bar_type
+    from trading_runtime.engine.instruments.apart import ask_engine
     from trading_runtime.errors import UsageError
 
     for bar_type in loaded.bar_types:
         try:
-            check_bar_type(bar_type)
+            ask_engine("check_bar_type", bar_type)
         except ValueError as error:
             raise UsageError(f"{loaded.path}: the engine has no such bars: {error}") from error
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +14,23 @@ from trading_runtime.cli.options import JSON
 from trading_runtime.cli.terminal import say
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.formats import Format
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
-    from trading_runtime.records.instruments import InstrumentDefinition
 
 _FILE = click.Path(path_type=Path)
+
+
+@contextlib.contextmanager
+def lean_process() -> Iterator[None]:
+    """Run a command that makes a dataset in a process with room for a lot of data, if possible."""
+    from trading_runtime.datasets.series_processes import settled_process
+    from trading_runtime.engine.instruments.apart import engine_apart
+
+    with engine_apart() as is_apart, settled_process() if is_apart else contextlib.nullcontext():
+        yield
 
 
 @click.command(name="import")
@@ -64,10 +75,11 @@ def import_(  # noqa: PLR0913 - one for each option
     without one, what a file does not show is asked for. When the dataset already exists, only new
     rows are added.
     """
+    click.get_current_context().with_resource(lean_process())
     from trading_runtime.datasets.formats import find_format
     from trading_runtime.datasets.importing import ImportOptions, plan_import
     from trading_runtime.datasets.manifest import MANIFEST_NAME, load_manifest
-    from trading_runtime.engine.instruments.files import define_instrument, read_instruments
+    from trading_runtime.engine.instruments.apart import ask_engine
     from trading_runtime.errors import UsageError
     from trading_runtime.storage.folders import open_folder
 
@@ -81,15 +93,15 @@ def import_(  # noqa: PLR0913 - one for each option
     target = folder or f"data/{instrument.replace('/', '')}"
     known: dict[str, InstrumentFacts] = {}
     if instruments is not None:
-        known = read_instruments([instruments])
+        known = ask_engine("read_instruments", [instruments])
         if instrument not in known:
             raise UsageError(f"{instruments}: does not define {instrument!r}")
     elif tick is None and lot is None and open_folder(target).has(MANIFEST_NAME):
-        known = _facts_in(load_manifest(target).instruments)
+        known = ask_engine("facts_by_id", load_manifest(target).instruments)
     options = ImportOptions(instrument, bar, time_zone, symbol, tick, lot, currency, stated)
     planned = plan_import(form, files, options, defines=instrument not in known)
     if planned.instrument is not None:
-        known[instrument] = define_instrument(planned.instrument)
+        known[instrument] = ask_engine("define_instrument", planned.instrument)
     for line in (*seen, *planned.found) if not as_json else ():
         say(line)
     _make_or_grow(planned.loaded, known, target, as_json=as_json)
@@ -109,8 +121,8 @@ def _guessed(
         )
     form, found = guess_format(Path(file), instrument, given, currency)
     # The import states increments and bars itself, from more rows.
-    told = [(name, value) for name, value in found.seen if name not in {"tick", "lot", "bar"}]
-    return form, [f"{name:<12} {value}" for name, value in told]
+    shown = [(name, value) for name, value in found.seen if name not in {"tick", "lot", "bar"}]
+    return form, [f"{name:<12} {value}" for name, value in shown]
 
 
 @click.command()
@@ -123,9 +135,10 @@ def append(file: Path, folder: str | None, *, as_json: bool) -> None:
     Existing files stay as they are, so tasks of earlier windows keep their results. A row that came
     late or was changed is refused with its location.
     """
+    click.get_current_context().with_resource(lean_process())
     from trading_runtime.datasets.data_file import load_preparation
     from trading_runtime.datasets.manifest import load_manifest
-    from trading_runtime.engine.instruments.files import read_instruments
+    from trading_runtime.engine.instruments.apart import ask_engine
     from trading_runtime.errors import UsageError
 
     loaded = load_preparation(file)
@@ -133,7 +146,7 @@ def append(file: Path, folder: str | None, *, as_json: bool) -> None:
     if target is None:
         raise UsageError(f"{file}: names no 'dataset' to add to; add it, or give --to FOLDER")
     load_manifest(target)
-    known = read_instruments(loaded.instrument_files)
+    known = ask_engine("read_instruments", loaded.instrument_files)
     _make_or_grow(loaded, known, str(target), as_json=as_json)
 
 
@@ -149,10 +162,11 @@ def _make_or_grow(
     from trading_runtime.datasets.appending import append as grow
     from trading_runtime.datasets.manifest import MANIFEST_NAME
     from trading_runtime.datasets.prepare import prepare
-    from trading_runtime.engine.instruments.catalog import write_instruments
+    from trading_runtime.engine.instruments.apart import ask_engine
     from trading_runtime.storage.folders import open_folder
     from trading_runtime.storage.s3 import is_s3, refuse_other_address
 
+    write_instruments = partial(ask_engine, "write_instruments")
     if not is_s3(place):
         refuse_other_address(place)
     check_bar_types(loaded)
@@ -173,12 +187,6 @@ def _make_or_grow(
     if not as_json:
         say(line)
     show_dataset(manifest, as_json=as_json)
-
-
-def _facts_in(definitions: tuple[InstrumentDefinition, ...]) -> dict[str, InstrumentFacts]:
-    from trading_runtime.engine.instruments.files import build_instruments, facts_of
-
-    return {facts.id: facts for facts in map(facts_of, build_instruments(definitions))}
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,22 +96,22 @@ def _made(preparation: PartedPreparation) -> Manifest:
 
 
 def _finish(preparation: PartedPreparation) -> Manifest:
-    from trading_runtime.engine.instruments.catalog import write_instruments
+    from trading_runtime.engine.instruments.apart import ask_engine
 
-    return preparation.finish(write_instruments)
+    return preparation.finish(partial(ask_engine, "write_instruments"))
 
 
 def _opened(config: str, place: str, scratch: Path) -> PartedPreparation:
     from trading_runtime.cli.data import check_bar_types
     from trading_runtime.datasets.data_file import load_preparation
     from trading_runtime.datasets.parts import PartedPreparation
-    from trading_runtime.engine.instruments.files import read_instruments
+    from trading_runtime.engine.instruments.apart import ask_engine
     from trading_runtime.storage.folders import open_folder
     from trading_runtime.storage.s3 import is_s3
 
     loaded = _fetched(config, scratch) if is_s3(config) else load_preparation(Path(config))
     check_bar_types(loaded)
-    instruments = read_instruments(loaded.instrument_files)
+    instruments = ask_engine("read_instruments", loaded.instrument_files)
     return PartedPreparation(loaded, instruments, open_folder(place))
 
 

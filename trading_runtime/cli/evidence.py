@@ -141,7 +141,7 @@ def _side(name: str, results: str) -> Iterator[Side]:
     # A run id has neither of these.
     if "/" in name or name.endswith(".zip"):
         with opened(Path(name)) as bundle:
-            yield Side(name, bundle.store, bundle.run_id)
+            yield Side(name, bundle.store, bundle.listing.run_id)
     else:
         store, run_id = find_run(name, results)
         yield Side(name, store, run_id)

@@ -24,33 +24,34 @@ if TYPE_CHECKING:
 
     from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.results.store import Store
+    from trading_runtime.runs.overview import RunDetails, RunOverview
 
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _DIGITS = 12
 
 
-def print_list(found: Sequence[Mapping[str, Any]]) -> None:
+def print_list(found: Sequence[RunOverview]) -> None:
     """Print a line for each run."""
     heads = ["run", "status", "tasks ok", "failed", "age", "started", "experiment"]
     rows = [
         [
-            each["run_id"],
-            each["status"],
-            "" if each["planned"] is None else f"{each['ok']}/{each['planned']}",
-            str(each["failed"] or ""),
-            "" if each["age_seconds"] is None else short_time(each["age_seconds"]),
-            (each["started"] or "")[:19],
-            each["experiment"] or "",
+            each.run_id,
+            each.status,
+            "" if each.counts is None else f"{each.counts.ok}/{each.counts.planned}",
+            "" if each.counts is None else str(each.counts.failed or ""),
+            "" if each.age_seconds is None else short_time(each.age_seconds),
+            (each.started or "")[:19],
+            "" if each.metadata is None else each.metadata.experiment_name,
         ]
         for each in found
     ]
     print_table([heads, *rows])
 
 
-def print_details(content: Mapping[str, Any]) -> None:
+def print_details(found: RunDetails) -> None:
     """Print what is known about a run: its state first, what to do last."""
-    pairs = list(_detail_pairs(content))
+    pairs = list(_detail_pairs(found))
     width = max(len(name) for name, _ in pairs)
     for name, value in pairs:
         say(f"{name:<{width}}  {for_line(str(value))}")
@@ -64,44 +65,52 @@ def short_time(seconds: float) -> str:
     return "0 s"
 
 
-def _detail_pairs(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    inputs, where = content["inputs"], content["where"]
-    yield "run", content["run_id"]
-    yield "status", content["status"]
-    yield "why", content["why"]
-    if content["planned"] is not None:
-        counts = ", ".join(f"{content[key]:,} {key}" for key in ("ok", "failed", "missing"))
-        yield "tasks", f"{content['planned']:,} planned: {counts}"
-    if content["seconds_left"] is not None:
-        yield "left", f"about {short_time(content['seconds_left'])}"
-    for step in content["history"]:
-        yield "history", f"{step['time']}  {step['status']}"
-    if content["last_event"] is not None:
-        yield "last event", f"{content['last_event']['time']}  {content['last_event']['event']}"
-    yield "experiment", f"{content['experiment']} ({inputs['experiment_file']})"
-    yield "dataset", f"{inputs['dataset']} ({_short(inputs['dataset_digest'])})"
-    yield "config", _short(inputs["config_digest"])
-    yield "plan", _short(inputs["plan_digest"])
-    code = inputs["code"] or {}
-    yield "code", ", ".join(f"{name} {_short(value)}" for name, value in code.items())
-    engine = ", ".join(f"{name} {value}" for name, value in (inputs["engine"] or {}).items())
-    yield "engine", f"{engine}, Python {inputs['python']}"
-    user = f"{where['user']} " if where["user"] else ""  # in a container there is none
-    yield "where", f"{where['executor']}, {user}on {where['host']}"
-    if where["image"]:
-        yield "image", where["image"]
-    for name, value in (inputs["labels"] or {}).items():
-        yield "label", f"{name}={value}"
-    if content["run_digest"]:
-        yield "run digest", content["run_digest"]
-    for failure in content["failures"]:
-        yield "failed", f"{failure['task_id'][:_DIGITS]}  {failure['kind']}: {failure['message']}"
-    for step in content["next"]:
+def _detail_pairs(found: RunDetails) -> Iterator[tuple[str, str]]:
+    run, metadata = found.overview, found.overview.metadata
+    yield "run", run.run_id
+    yield "status", run.status
+    yield "why", found.why
+    if run.counts is not None:
+        counts = ", ".join(
+            f"{getattr(run.counts, key):,} {key}" for key in ("ok", "failed", "missing")
+        )
+        yield "tasks", f"{run.counts.planned:,} planned: {counts}"
+    if found.seconds_left is not None:
+        yield "left", f"about {short_time(found.seconds_left)}"
+    for change in () if metadata is None else metadata.history:
+        yield "history", f"{change.time}  {change.status}"
+    if found.last_event is not None:
+        yield "last event", f"{found.last_event.time}  {found.last_event.event}"
+    yield from _metadata_pairs(metadata)
+    if found.run_digest:
+        yield "run digest", found.run_digest
+    for failure in found.failures:
+        yield "failed", f"{failure.task_id[:_DIGITS]}  {failure.kind}: {failure.message}"
+    for step in found.next_steps:
         yield "next", step
 
 
-def _short(value: object) -> str:
-    return str(value or "not known")[:_DIGITS]
+def _metadata_pairs(metadata: RunMetadata | None) -> Iterator[tuple[str, str]]:
+    if metadata is None:
+        return
+    yield "experiment", f"{metadata.experiment_name} ({metadata.experiment_file})"
+    yield "dataset", f"{metadata.dataset} ({_short(metadata.dataset_digest)})"
+    yield "config", _short(metadata.config_digest)
+    yield "plan", _short(metadata.plan_digest)
+    code = metadata.code
+    yield "code", f"runtime {_short(code.runtime)}, strategy {_short(code.strategy)}"
+    engine = ", ".join(f"{name} {value}" for name, value in metadata.engine.items())
+    yield "engine", f"{engine}, Python {metadata.python}"
+    user = f"{metadata.user} " if metadata.user else ""  # in a container there is none
+    yield "where", f"{metadata.executor}, {user}on {metadata.host}"
+    if metadata.image:
+        yield "image", metadata.image
+    for name, value in metadata.labels.items():
+        yield "label", f"{name}={value}"
+
+
+def _short(digest: str) -> str:
+    return (digest or "not known")[:_DIGITS]
 
 
 _CODES = {
@@ -217,10 +226,10 @@ def list_runs(results: str, wanted: tuple[str, ...], *, as_json: bool) -> None:
             for run_id in store.run_ids()
             if not wanted or _has_labels(store, run_id, wanted)
         ),
-        key=lambda facts: (facts["started"] or "", facts["run_id"]),
+        key=lambda each: (each.started or "", each.run_id),
     )
     if as_json:
-        say(json.dumps(found, ensure_ascii=False))
+        say(json.dumps([each.to_document() for each in found], ensure_ascii=False))
     elif found:
         print_list(found)
     else:
@@ -247,11 +256,11 @@ def show_run(run: str, results: str, *, as_json: bool) -> None:
     from trading_runtime.runs.overview import details
 
     store, run_id = find_run(run, results)
-    content = details(store, run_id)
+    found = details(store, run_id)
     if as_json:
-        say(json.dumps(content, ensure_ascii=False))
+        say(json.dumps(found.to_document(), ensure_ascii=False))
     else:
-        print_details(content)
+        print_details(found)
 
 
 @runs.command("watch")

@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,8 @@ from trading_runtime.datasets.manifest import (
 from trading_runtime.datasets.manifest_entries import DataFile, Gap, InstrumentFile, file_order
 from trading_runtime.datasets.raw_content import raw_sha256
 from trading_runtime.datasets.raw_files import find_files
-from trading_runtime.datasets.remote_files import RemoteFile
-from trading_runtime.datasets.series_making import MadeSeries, make_series
+from trading_runtime.datasets.series_making import MadeSeries
+from trading_runtime.datasets.series_processes import outcomes
 from trading_runtime.datasets.series_rows import SeriesSource
 from trading_runtime.datasets.slices import folder_name
 from trading_runtime.errors import DataError, StorageError, TradingRuntimeError, UsageError
@@ -277,7 +276,7 @@ def make_all(
     made: list[MadeSeries] = []
     errors: list[TradingRuntimeError] = []
     rows = stored or [None] * len(sources)
-    for outcome in _outcomes(list(zip(sources, rows, strict=True)), folder):
+    for outcome in outcomes(list(zip(sources, rows, strict=True)), folder):
         if isinstance(outcome, MadeSeries):
             made.append(outcome)
         else:
@@ -285,74 +284,6 @@ def make_all(
     if errors:
         raise type(errors[0])("\n".join(str(error) for error in errors)) from errors[0]
     return made
-
-
-_SMALL = 32 << 20
-"""Raw files of fewer bytes are read faster than a process starts."""
-
-_ENVIRONMENT = {
-    # With more threads, small blocks cost more than they gain.
-    "POLARS_MAX_THREADS": "1",
-    # Each block needs the memory that the block before freed. To return it to the system in
-    # between doubles the system time.
-    "_RJEM_MALLOC_CONF": "dirty_decay_ms:10000,muzzy_decay_ms:-1",
-    "ARROW_DEFAULT_MEMORY_POOL": "system",
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
-}
-"""The variables of processes that make series: Polars uses jemalloc, Arrow glibc's malloc."""
-
-type _Job = tuple[SeriesSource, StoredRows | None]
-type _Outcome = MadeSeries | DataError | UsageError
-
-
-def _outcomes(jobs: Sequence[_Job], folder: Path) -> list[_Outcome]:
-    """Make each series, in a separate process when there is a lot to read.
-
-    Such a process has no engine, which would need more memory, and an environment of its own.
-    """
-    paths = {file.path for source, _ in jobs for file in source.files}
-    if sum(map(_size, paths)) < _SMALL:
-        return [_outcome(folder, job) for job in jobs]
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    with (
-        _environment(),
-        ProcessPoolExecutor(
-            min(len(jobs), os.cpu_count() or 1),
-            mp_context=multiprocessing.get_context("spawn"),
-            max_tasks_per_child=1,
-        ) as processes,
-    ):
-        return list(processes.map(partial(_outcome, folder), jobs))
-
-
-@contextlib.contextmanager
-def _environment() -> Iterator[None]:
-    """Give processes that are started in the block the variables of ``_ENVIRONMENT``."""
-    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-    os.environ.update(_ENVIRONMENT)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _size(path: RawPath) -> int:
-    return path.size if isinstance(path, RemoteFile) else path.stat().st_size
-
-
-def _outcome(folder: Path, job: _Job) -> _Outcome:
-    source, stored = job
-    try:
-        return make_series(source, folder, stored)
-    except (DataError, UsageError) as error:
-        return error
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:

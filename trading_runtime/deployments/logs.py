@@ -61,9 +61,9 @@ def last_words(log: Path) -> str:
     except OSError:
         return ""
     lines = [line.strip() for line in lines if line.strip()]
-    told = [line for line in lines if line.startswith("error: ")]
-    if told:
-        return f": {told[-1].removeprefix('error: ')}"
+    errors = [line for line in lines if line.startswith("error: ")]
+    if errors:
+        return f": {errors[-1].removeprefix('error: ')}"
     return f"; it last printed: {lines[-1]}" if lines else ""
 
 

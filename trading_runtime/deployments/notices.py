@@ -10,8 +10,9 @@ import os
 import platform
 import threading
 import time
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self
 
 from trading_runtime.redaction import redact
 from trading_runtime.units import format_instant
@@ -34,26 +35,34 @@ class Occasion(StrEnum):
     MISSED = "missed schedule"
 
 
-def notice(
-    occasion: Occasion, deployment: str, message: str, run_id: str | None = None
-) -> dict[str, Any]:
-    """Return the plain form of a notice."""
-    return {
-        "occasion": occasion,
-        "deployment": deployment,
-        "message": redact(message),
-        "run_id": run_id,
-        "host": platform.node(),
-        "time": format_instant(time.time_ns()),
-    }
+@dataclass(frozen=True)
+class Notice:
+    """What a webhook is sent."""
 
+    occasion: Occasion
+    deployment: str
+    message: str
+    """Without secrets."""
+    run_id: str | None
+    host: str
+    time: str
+    """UTC."""
 
-def body_of(content: dict[str, Any], form: str) -> bytes:
-    """Return what is posted."""
-    if form == "slack":
-        text = f"*{content['deployment']}*: {content['occasion']}: {content['message']}"
-        content = {"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
-    return json.dumps(content, ensure_ascii=False).encode()
+    @classmethod
+    def now(
+        cls, occasion: Occasion, deployment: str, message: str, run_id: str | None = None
+    ) -> Self:
+        """Return a notice of what has just happened on this machine."""
+        time_now = format_instant(time.time_ns())
+        return cls(occasion, deployment, redact(message), run_id, platform.node(), time_now)
+
+    def body(self, form: str) -> bytes:
+        """Return what is posted."""
+        content = asdict(self)
+        if form == "slack":
+            text = f"*{self.deployment}*: {self.occasion}: {self.message}"
+            content = {"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
+        return json.dumps(content, ensure_ascii=False).encode()
 
 
 class Notices:
@@ -63,11 +72,11 @@ class Notices:
         self._complain = complain
         self._threads: list[threading.Thread] = []
 
-    def send(self, targets: Iterable[NotifySettings], content: dict[str, Any]) -> None:
+    def send(self, targets: Iterable[NotifySettings], notice: Notice) -> None:
         """Tell each target, without waiting for it."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         for target in targets:
-            thread = threading.Thread(target=self._send, args=(target, content), daemon=True)
+            thread = threading.Thread(target=self._send, args=(target, notice), daemon=True)
             thread.start()
             self._threads.append(thread)
 
@@ -77,7 +86,7 @@ class Notices:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _send(self, target: NotifySettings, content: dict[str, Any]) -> None:
+    def _send(self, target: NotifySettings, notice: Notice) -> None:
         import http.client
         import urllib.request
 
@@ -87,7 +96,7 @@ class Notices:
             return
         request = urllib.request.Request(  # noqa: S310 - the scheme was checked
             address,
-            body_of(content, target.form),
+            notice.body(target.form),
             {"Content-Type": "application/json", "User-Agent": "trading-runtime"},
         )
         why = ""

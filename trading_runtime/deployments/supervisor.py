@@ -15,7 +15,7 @@ from trading_runtime.deployments.desired import DeploymentKind, DesiredFiles
 from trading_runtime.deployments.kept import GRACE_SECONDS, Kept, Surroundings
 from trading_runtime.deployments.limits import ControlGroups
 from trading_runtime.deployments.logs import LogUploads
-from trading_runtime.deployments.notices import Notices, notice
+from trading_runtime.deployments.notices import Notice, Notices
 from trading_runtime.deployments.processes import SupervisedProcess
 from trading_runtime.deployments.recurring import Recurring
 from trading_runtime.deployments.state import DeploymentState, SupervisorFolder
@@ -73,7 +73,7 @@ class Supervisor:
             self.say(f"limits are kept by {how}")
 
             def notify(desired: Desired, occasion: Occasion, text: str, run_id: str | None) -> None:
-                notices.send(desired.notify, notice(occasion, desired.name, text, run_id))
+                notices.send(desired.notify, Notice.now(occasion, desired.name, text, run_id))
 
             self._around = Surroundings(
                 self.folder,

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.records.forms import to_document
+from trading_runtime.records.forms import read_as, to_document
 from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
 from trading_runtime.records.result import read_result
@@ -59,6 +59,25 @@ class Bundle:
     tasks: int
 
 
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """What ``evidence.json`` states of a file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceListing:
+    """The content of ``evidence.json``."""
+
+    run_id: str
+    files: Mapping[str, ListedFile]
+    """The listed files by their names in the archive."""
+    content: Mapping[str, Any]
+    """All of it as it was read, to be compared with what follows from the run."""
+
+
 def bundle_run(store: Store, files: RunFiles, target: Path) -> Bundle:
     """Write the bundle of a run to ``target``: its files, and the results of its plan's tasks.
 
@@ -79,7 +98,7 @@ def bundle_run(store: Store, files: RunFiles, target: Path) -> Bundle:
         for path in sorted(folder.iterdir()):
             paths[f"tasks/{task_id[:2]}/{task_id}/{path.name}"] = path
     listed = {name: _facts(paths[name]) for name in sorted(paths)}
-    listing = _listing_bytes(listing_of(files, plan, listed))
+    listing = _listing_bytes(listing_content(files, plan, listed))
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     with storage_errors(target):
         try:
@@ -88,17 +107,17 @@ def bundle_run(store: Store, files: RunFiles, target: Path) -> Bundle:
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
-    return Bundle(target, facts["sha256"], facts["bytes"], len(listed), len(tasks))
+    return Bundle(target, facts.sha256, facts.bytes, len(listed), len(tasks))
 
 
-def _facts(path: Path) -> dict[str, Any]:
+def _facts(path: Path) -> ListedFile:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"bytes": file.tell(), "sha256": sha256}
+        return ListedFile(file.tell(), sha256)
 
 
-def listing_of(
-    files: RunFiles, plan: Plan, listed: Mapping[str, Mapping[str, Any]]
+def listing_content(
+    files: RunFiles, plan: Plan, listed: Mapping[str, ListedFile]
 ) -> dict[str, Any]:
     """Return the ``evidence.json`` of a run and the files that are ``listed``."""
     metadata, result = read_metadata(files), read_result(files)
@@ -117,7 +136,7 @@ def listing_of(
             "code": to_document(common.code),
             "image": metadata and metadata.image,
         },
-        "files": dict(listed),
+        "files": {name: to_document(facts) for name, facts in listed.items()},
     }
 
 
@@ -129,30 +148,30 @@ def _write(
     target: Path,
     listing: bytes,
     paths: Mapping[str, Path],
-    listed: Mapping[str, Mapping[str, Any]],
+    listed: Mapping[str, ListedFile],
 ) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, strict_timestamps=True) as archive:
         archive.writestr(_entry(LISTING, len(listing)), listing)
         for name, facts in listed.items():
             sha256 = hashlib.sha256()
-            entry = _entry(name, facts["bytes"])
+            entry = _entry(name, facts.bytes)
             with paths[name].open("rb") as source, archive.open(entry, "w") as member:
                 while chunk := source.read(_CHUNK):
                     sha256.update(chunk)
                     member.write(chunk)
-            if sha256.hexdigest() != facts["sha256"]:
+            if sha256.hexdigest() != facts.sha256:
                 raise DataError(f"{paths[name]}: changed while it was bundled; do it again")
 
 
-def is_as_written(path: Path, listing: Mapping[str, Any], folder: Path) -> bool:
+def is_as_written(path: Path, listing: EvidenceListing, folder: Path) -> bool:
     """Return whether a bundle has no byte other than those of its files, which are in ``folder``.
 
     The same content gives the same bytes: it is written again, and compared.
     """
     again = folder / ".again.zip"
-    paths = {name: folder / name for name in listing["files"]}
+    paths = {name: folder / name for name in listing.files}
     with storage_errors(again):
-        _write(again, _listing_bytes(listing), paths, listing["files"])
+        _write(again, _listing_bytes(listing.content), paths, listing.files)
     same = _facts(again) == _facts(path)
     again.unlink()
     return same
@@ -188,8 +207,8 @@ _LARGE_END = struct.Struct("<4sQ2H2L4Q")
 _ENCRYPTED = 0x1
 
 
-def unpack(path: Path, target: Path) -> dict[str, Any]:
-    """Write the files of a bundle below ``target``, and return the content of ``evidence.json``.
+def unpack(path: Path, target: Path) -> EvidenceListing:
+    """Write the files of a bundle below ``target``, and return what ``evidence.json`` states.
 
     Raises ``UsageError`` when ``path`` is not a file, ``DataError`` when it is not a bundle as the
     runtime writes them, or a file in it differs from the listing.
@@ -203,7 +222,7 @@ def unpack(path: Path, target: Path) -> dict[str, Any]:
             _check_entries(archive.infolist(), entries, path.stat().st_size)
             listing = _read_listing(archive, entries)
             _check_listed(listing, entries)
-            for name, facts in listing["files"].items():
+            for name, facts in listing.files.items():
                 _unpack_file(archive, entries[name], facts, target)
     except _RefusedError as error:
         raise DataError(f"{path}: {error}; get the bundle again from where it was made") from error
@@ -267,36 +286,41 @@ def _check_entries(
         raise _RefusedError("its files overlap: they are larger than the archive")
 
 
-def _read_listing(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) -> dict[str, Any]:
+def _read_listing(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) -> EvidenceListing:
     entry = entries[LISTING]
     if entry.file_size > _MOST_LISTING_BYTES:
         raise _RefusedError(f"{LISTING} is too large")
-    listing = json.loads(archive.read(entry))
-    if not isinstance(listing, dict) or listing.get("format") != FORMAT:
+    content = json.loads(archive.read(entry))
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _RefusedError(f"{LISTING}: format is not {FORMAT}, the one that is known here")
-    if not isinstance(listing.get("files"), dict):
+    if not isinstance(content.get("files"), dict):
         raise _RefusedError(f"{LISTING}: it lists no files")
+    run_id = str(content.get("run_id"))
     try:
-        check_run_id(str(listing.get("run_id")))
+        check_run_id(run_id)
     except UsageError as error:
         raise _RefusedError(f"{LISTING}: {error}") from error
-    return listing
+    files = {
+        name: read_as(ListedFile, facts, f"files.{name}")
+        for name, facts in content["files"].items()
+    }
+    return EvidenceListing(run_id, files, content)
 
 
-def _check_listed(listing: dict[str, Any], entries: dict[str, zipfile.ZipInfo]) -> None:
-    listed, stored = set(listing["files"]), entries.keys() - {LISTING}
+def _check_listed(listing: EvidenceListing, entries: dict[str, zipfile.ZipInfo]) -> None:
+    listed, stored = set(listing.files), entries.keys() - {LISTING}
     if missing := sorted(listed - stored):
         raise _RefusedError(f"{missing[0]}: it is listed, and not there")
     if extra := sorted(stored - listed):
         raise _RefusedError(f"{extra[0]}: it is there, and not listed")
-    run = f"runs/{listing['run_id']}/"
+    run = f"runs/{listing.run_id}/"
     for name in sorted(listed):
         if not name.startswith((run, "tasks/")):
             raise _RefusedError(f"{name}: it belongs to no part of a bundle")
 
 
 def _unpack_file(
-    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, facts: dict[str, Any], target: Path
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, facts: ListedFile, target: Path
 ) -> None:
     path = target / entry.filename
     sha256 = hashlib.sha256()
@@ -306,5 +330,5 @@ def _unpack_file(
             while chunk := source.read(_CHUNK):
                 sha256.update(chunk)
                 copy.write(chunk)
-    if entry.file_size != facts["bytes"] or sha256.hexdigest() != facts["sha256"]:
+    if entry.file_size != facts.bytes or sha256.hexdigest() != facts.sha256:
         raise _RefusedError(f"{entry.filename}: its sha256 is not the listed one: it was changed")

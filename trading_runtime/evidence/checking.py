@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.evidence.bundle import LISTING, is_as_written, listing_of, unpack
+from trading_runtime.evidence.bundle import LISTING, is_as_written, listing_content, unpack
 from trading_runtime.records.journal import JournalFinding
 from trading_runtime.records.plan import read_plan
 from trading_runtime.results.recomputation import damage
@@ -17,9 +17,10 @@ from trading_runtime.storage.files import file_sha256
 from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from trading_runtime.evidence.bundle import EvidenceListing
     from trading_runtime.records.plan import Plan
 
 
@@ -31,8 +32,7 @@ _PARTS_OF_TASK = 4
 class Evidence:
     """A bundle whose bytes match its listing, unpacked as a results folder."""
 
-    run_id: str
-    listing: Mapping[str, Any]
+    listing: EvidenceListing
     store: Store
     sha256: str
     """The sha256 of the whole archive."""
@@ -60,7 +60,7 @@ def opened(path: Path) -> Iterator[Evidence]:
     """
     with Scratch() as scratch:
         listing = unpack(path, scratch.path)
-        yield Evidence(listing["run_id"], listing, Store(scratch.path), file_sha256(path))
+        yield Evidence(listing, Store(scratch.path), file_sha256(path))
 
 
 def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:
@@ -74,7 +74,7 @@ def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:
                 f"{path}: its sha256 is {evidence.sha256}, and {sha256[:80]} was given: it is "
                 "another file than the one that was noted"
             )
-        files = evidence.store.run(evidence.run_id)
+        files = evidence.store.run(evidence.listing.run_id)
         found = check_run(files, store=evidence.store)
         # A damaged task may have been reported with the run.
         new = (
@@ -85,9 +85,9 @@ def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:
             what = "it has bytes that its files do not account for, in front, between or in headers"
             findings.append(JournalFinding(path.name, what))
         return EvidenceCheck(
-            run_id=evidence.run_id,
+            run_id=evidence.listing.run_id,
             sha256=evidence.sha256,
-            files=len(evidence.listing["files"]),
+            files=len(evidence.listing.files),
             tasks=len(list((evidence.store.root / "tasks").glob("*/*"))),
             lines=found.lines,
             findings=findings,
@@ -97,18 +97,19 @@ def check_evidence(path: Path, sha256: str | None = None) -> EvidenceCheck:
 
 def _listing_findings(evidence: Evidence, plan: Plan | None) -> Iterator[JournalFinding]:
     """Compare the bundle's content and listing with what follows from its run."""
-    store, files = evidence.store, evidence.store.run(evidence.run_id)
+    store, files = evidence.store, evidence.store.run(evidence.listing.run_id)
     try:
         plan = plan or read_plan(files.plan)
-        stated = listing_of(files, plan, evidence.listing["files"])
+        follows = listing_content(files, plan, evidence.listing.files)
     except (DataError, UsageError):
         return  # reported already
-    for key in sorted(stated.keys() | evidence.listing.keys()):
-        if stated.get(key) != evidence.listing.get(key):
+    stated = evidence.listing.content
+    for key in sorted(follows.keys() | stated.keys()):
+        if follows.get(key) != stated.get(key):
             yield JournalFinding(LISTING, f"{key} is not what follows from the files of the run")
     yield from _task_findings(store, set(plan.task_ids))
     folders = {"runs", "tasks"}
-    for name in sorted(evidence.listing["files"]):
+    for name in sorted(evidence.listing.files):
         parts = name.split("/")
         if parts[0] not in folders or (parts[0] == "tasks" and len(parts) != _PARTS_OF_TASK):
             yield JournalFinding(name, "it belongs to no part of a bundle")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.records.events import Mode
 from trading_runtime.records.forms import to_document
 from trading_runtime.records.metadata import parse_metadata
-from trading_runtime.records.result import parse_result
+from trading_runtime.records.result import TaskCounts, parse_result
 from trading_runtime.records.status import DIED, UNKNOWN, Status, status_of
 from trading_runtime.runs.heartbeat import SILENT_SECONDS
 from trading_runtime.runs.opening import is_running
@@ -67,77 +68,146 @@ def started(store: Store, run_id: str) -> str:
     return "" if metadata is None else metadata.started
 
 
-def overview(store: Store, run_id: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class RunOverview:
+    """A run's status, times and counts of tasks, for a list."""
+
+    run_id: str
+    status: str
+    """As shown to people; see ``status.status_of``."""
+    metadata: RunMetadata | None
+    """``None`` when they are absent or damaged."""
+    counts: TaskCounts | None
+    """``None`` when neither a summary nor the journal has any."""
+
+    @property
+    def started(self) -> str | None:
+        """When it first began, UTC; ``None`` when unknown."""
+        return None if self.metadata is None else self.metadata.started
+
+    @property
+    def age_seconds(self) -> float | None:
+        """The time since it first began."""
+        return None if self.started is None else _seconds_since(self.started)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the overview as JSON content."""
+        names = ("planned", "ok", "failed", "missing")
+        metadata, counts = self.metadata, self.counts
+        return {
+            "run_id": self.run_id,
+            "status": self.status,
+            "experiment": None if metadata is None else metadata.experiment_name,
+            "executor": None if metadata is None else metadata.executor,
+            "started": self.started,
+            "ended": None if metadata is None else metadata.ended,
+            "age_seconds": self.age_seconds,
+            **(dict.fromkeys(names) if counts is None else to_document(counts)),
+        }
+
+
+@dataclass(frozen=True)
+class LastEvent:
+    """The last event in a run's journal."""
+
+    time: str
+    event: str
+
+
+@dataclass(frozen=True)
+class FailedTask:
+    """A task that failed, and the first line of why."""
+
+    task_id: str
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class RunDetails:
+    """All that ``runs show`` prints: what ran, where, on what data, and what to do next."""
+
+    overview: RunOverview
+    why: str
+    """One sentence on why the run has its status."""
+    next_steps: list[str]
+    """An operator's next steps, as commands and short sentences."""
+    last_event: LastEvent | None
+    seconds_left: float | None
+    """How much longer a running one will take; ``None`` when unknown."""
+    run_digest: str | None
+    failed_by_kind: Mapping[str, int]
+    failures: list[FailedTask]
+    """The first ones, by task id."""
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the details as JSON content."""
+        metadata = self.overview.metadata
+        document = {} if metadata is None else metadata.to_document()
+        return {
+            **self.overview.to_document(),
+            "why": self.why,
+            "next": self.next_steps,
+            "history": document.get("history", []),
+            "last_event": self.last_event and to_document(self.last_event),
+            "seconds_left": self.seconds_left,
+            "where": {key: document.get(key) for key in _WHERE},
+            "inputs": {key: document.get(key) for key in _INPUTS},
+            "run_digest": self.run_digest,
+            "failed_by_kind": dict(self.failed_by_kind),
+            "failures": [to_document(each) for each in self.failures],
+        }
+
+
+_WHERE = ("user", "host", "executor", "image")
+_INPUTS = (
+    *("experiment_file", "config_digest", "dataset", "dataset_digest", "plan_digest", "code"),
+    *("engine", "python", "labels"),
+)
+
+
+def overview(store: Store, run_id: str) -> RunOverview:
     """Return a run's status, times and counts of tasks, for a list."""
     metadata = stored_metadata(store, run_id)
     result = stored_result(store, run_id)
-    return _facts(store, run_id, metadata, result, lambda: _tally(_entries(store, run_id)))
+    return _overview(store, run_id, metadata, result, lambda: _tally(_entries(store, run_id)))
 
 
-def _facts(
+def _overview(
     store: Store,
     run_id: str,
     metadata: RunMetadata | None,
     result: RunResult | None,
     tally: Callable[[], Tally],
-) -> dict[str, Any]:
+) -> RunOverview:
     """Return what ``overview`` does; ``tally`` is used only where there is no summary to count."""
     status = shown_status(store, run_id, metadata)
-    counts = {} if result is None else to_document(result.counts)
-    if status in _UNFINISHED or not counts:
+    counts = None if result is None else result.counts
+    if status in _UNFINISHED or counts is None:
         counts = _counted(tally()) or counts
-    return {
-        "run_id": run_id,
-        "status": status,
-        "experiment": metadata and metadata.experiment_name,
-        "executor": metadata and metadata.executor,
-        "started": metadata and metadata.started,
-        "ended": metadata and metadata.ended,
-        "age_seconds": metadata and _seconds_since(metadata.started),
-        "planned": counts.get("planned"),
-        "ok": counts.get("ok"),
-        "failed": counts.get("failed"),
-        "missing": counts.get("missing"),
-    }
+    return RunOverview(run_id, status, metadata, counts)
 
 
-def details(store: Store, run_id: str) -> dict[str, Any]:
-    """Return all that ``runs show`` prints: what ran, where, on what data, and what to do next."""
+def details(store: Store, run_id: str) -> RunDetails:
+    """Return all that ``runs show`` prints."""
     metadata = stored_metadata(store, run_id)
     result = stored_result(store, run_id)
     entries = _entries(store, run_id)
     tally = _tally(entries)
-    facts = _facts(store, run_id, metadata, result, lambda: tally)
+    found = _overview(store, run_id, metadata, result, lambda: tally)
     failures = _failures(entries)
     latest = None if tally.latest is None else instant_text(tally.latest)
-    ended_by = _why(facts, metadata, tally, failures)
-    document = {} if metadata is None else metadata.to_document()
-    return {
-        **facts,
-        "why": ended_by,
-        "next": _next_steps(facts["status"], run_id, metadata, store.place),
-        "history": document.get("history", []),
-        "last_event": None if latest is None else {"time": latest, "event": tally.latest_event},
-        "seconds_left": tally.seconds_left if facts["status"] == Status.RUNNING else None,
-        "where": {key: document.get(key) for key in ("user", "host", "executor", "image")},
-        "inputs": {
-            key: document.get(key)
-            for key in (
-                "experiment_file",
-                "config_digest",
-                "dataset",
-                "dataset_digest",
-                "plan_digest",
-                "code",
-                "engine",
-                "python",
-                "labels",
-            )
-        },
-        "run_digest": result and result.run_digest,
-        "failed_by_kind": (result and result.failed_by_kind) or dict(tally.kinds),
-        "failures": failures,
-    }
+    kinds = {} if result is None else result.failed_by_kind
+    return RunDetails(
+        overview=found,
+        why=_why(found, tally, failures),
+        next_steps=_next_steps(found.status, run_id, metadata, store.place),
+        last_event=None if latest is None else LastEvent(latest, tally.latest_event),
+        seconds_left=tally.seconds_left if found.status == Status.RUNNING else None,
+        run_digest=None if result is None else result.run_digest,
+        failed_by_kind=kinds or dict(tally.kinds),
+        failures=failures,
+    )
 
 
 def _entries(store: Store, run_id: str) -> list[dict[str, Any]]:
@@ -150,49 +220,44 @@ def _tally(entries: Sequence[dict[str, Any]]) -> Tally:
     return tally
 
 
-def _counted(tally: Tally) -> dict[str, int]:
+def _counted(tally: Tally) -> TaskCounts | None:
     """Return the counts of a run without a summary, taken from its journal."""
     if not tally.tasks:
-        return {}
+        return None
     ok = tally.tasks - tally.pending + tally.done - tally.failed
     missing = tally.tasks - ok - tally.failed
-    return {"planned": tally.tasks, "ok": ok, "failed": tally.failed, "missing": missing}
+    return TaskCounts(planned=tally.tasks, ok=ok, failed=tally.failed, missing=missing)
 
 
 def _seconds_since(moment: str) -> float:
     return round(max(time.time_ns() - parse_instant(moment), 0) / 1e9, 3)
 
 
-def _failures(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the first failures, by task id: kind and first line of the message."""
-    failed: dict[str, dict[str, Any]] = {}
+def _failures(entries: Sequence[Mapping[str, Any]]) -> list[FailedTask]:
+    """Return the first failures, by task id."""
+    failed: dict[str, FailedTask] = {}
     for entry in entries:
         payload = entry["payload"]
         if entry["event"] == "task_failed":
-            failed[payload["task_id"]] = {
-                "task_id": payload["task_id"],
-                "kind": payload["kind"],
-                "message": payload.get("message", ""),
-            }
+            failed[payload["task_id"]] = FailedTask(
+                payload["task_id"], payload["kind"], payload.get("message", "")
+            )
         elif entry["event"] in {"task_completed", "task_retried"}:
             failed.pop(payload["task_id"], None)
     return [failed[task_id] for task_id in sorted(failed)][:_MOST_FAILURES]
 
 
-def _why(
-    facts: Mapping[str, Any],
-    metadata: RunMetadata | None,
-    tally: Tally,
-    failures: list[dict[str, Any]],
-) -> str:
+def _why(found: RunOverview, tally: Tally, failures: list[FailedTask]) -> str:
     """Return one sentence on why a run has its status."""
+    metadata = found.metadata
+    counts = found.counts or TaskCounts(planned=0, ok=0, failed=0, missing=0)
     left = f"{max(tally.pending - tally.done, 0):,} tasks left"
     last = f"; its last event was {tally.latest_event}" if tally.latest_event else ""
-    first = f"; the first: {failures[0]['kind']}: {failures[0]['message']}" if failures else ""
+    first = f"; the first: {failures[0].kind}: {failures[0].message}" if failures else ""
     reasons = {
-        Status.COMPLETE: f"all {facts['planned'] or 0:,} tasks are ok",
-        Status.INCOMPLETE: f"of {facts['planned'] or 0:,} tasks {facts['failed'] or 0:,} failed "
-        f"and {facts['missing'] or 0:,} are missing{first}",
+        Status.COMPLETE: f"all {counts.planned:,} tasks are ok",
+        Status.INCOMPLETE: f"of {counts.planned:,} tasks {counts.failed:,} failed "
+        f"and {counts.missing:,} are missing{first}",
         Status.RUNNING: f"{tally.done:,} of {tally.pending:,} tasks are computed, "
         f"{tally.failed:,} failed",
         Status.STOPPED: f"it was stopped by a signal or by 'runs stop', with {left}",
@@ -200,7 +265,7 @@ def _why(
         Status.FAILED: (metadata and metadata.error) or "an error ended it",
         DIED: f"{_gone(metadata)}, with {left}{last}",
     }
-    return reasons.get(facts["status"], "its metadata are missing or damaged")
+    return reasons.get(found.status, "its metadata are missing or damaged")
 
 
 def _gone(metadata: RunMetadata | None) -> str:

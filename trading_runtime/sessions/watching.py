@@ -86,6 +86,7 @@ class HealthWatch:
         if isinstance(data, ArrivingData):
             data.on_socket = self._socket
             records.on_refusal = self._refused
+            node.bar_old(self.is_old)
             self._hold_back()
 
     def look(self) -> None:
@@ -96,6 +97,18 @@ class HealthWatch:
         if isinstance(self._data, ArrivingData):
             self._look_at_clock(self._data)
         self._hold_back()
+
+    def is_old(self, name: str) -> bool:
+        """Return whether an instrument's newest row is too old, as asked before each order.
+
+        A process that was suspended may be given old rows before it has looked at anything.
+        """
+        newest = self._node.newest_rows().get(name, 0)
+        return bool(
+            newest
+            and self._longest is not None
+            and time.time_ns() - newest > self._longest * _SECOND
+        )
 
     def reasons(self) -> list[str]:
         """Return why orders are held back."""

@@ -29,6 +29,8 @@ class ObedientConfig(StrategyConfig):
 class Obedient(Strategy):
     """Knows ``buy Q``, ``sell Q``, ``rest Q P``, ``cancel``, ``cancel first`` and ``raise``.
 
+    ``change P`` gives another price to the order that rests.
+
     After ``when allowed`` an order that was denied is sent again at each quote, and one that was
     rejected at once. After ``for ever`` one that was cancelled is.
     """
@@ -83,6 +85,10 @@ class Obedient(Strategy):
             resting = self.cache.orders_open(strategy_id=self.strategy_id)
             first = min(resting, key=lambda order: order.ts_init)
             self.cancel_order(first.client_order_id)
+            return
+        if words[0] == "change":
+            [resting] = self.cache.orders_open(strategy_id=self.strategy_id)
+            self.modify_order(resting.client_order_id, price=Price.from_str(words[1]))
             return
         if words[0] == "cancel":
             self.cancel_all_orders(instrument_id)

@@ -436,6 +436,10 @@ class PaperNode:
         """Block orders in all instruments, or allow them again."""
         self.risk.held = None if why is None else Refusal("venue", why)
 
+    def bar_old(self, is_old: Callable[[str], bool]) -> None:
+        """Block orders in instruments, by id, of which this is true at that moment."""
+        self.risk.is_old = is_old
+
     def close_instrument(self, name: str, why: str) -> None:
         """Block orders in an instrument."""
         self.risk.closed[name] = Refusal("stale_after", why)

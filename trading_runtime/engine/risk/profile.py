@@ -186,6 +186,8 @@ class Risk:
         """The instruments, by id, that may be traded; ``None`` when all may."""
         self.closed: dict[str, Refusal] = {}
         """Instruments, by id, in which no order is sent, and why."""
+        self.is_old: Callable[[str], bool] = lambda _name: False
+        """Whether the newest row of an instrument, by id, is too old to trade on."""
         self.refusals: Counter[str] = Counter()
         """How many orders and changes each rule refused."""
         self.refused_orders: list[Any] = []
@@ -277,6 +279,8 @@ class Risk:
             return Refusal("instruments", f"{name} is not among the deployment's instruments")
         if name in self.closed:
             return self.closed[name]
+        if self.is_old(name):
+            return Refusal("stale_after", "its newest row is older than stale_after")
         if self.only_reducing and not self._reduces(item):
             return Refusal("reduce", "only orders that make a position smaller go out")
         return None

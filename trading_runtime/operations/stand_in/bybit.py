@@ -105,6 +105,8 @@ class BybitProtocol:
         """Whether each execution report is sent twice."""
         self.hides_reports = False
         """Whether nothing is reported on the account's socket."""
+        self.fills_before_accepts = False
+        """Whether the report of an order comes after those of its fills."""
         self.hides_orders = False
         """Whether questions about orders and executions find none, as a venue that lags answers."""
         self.order_delay = 0.0
@@ -347,6 +349,8 @@ class BybitProtocol:
             refusal = exchange.place(order)
             if refusal is not None:
                 return _REFUSED, refusal, {}
+            if self.fills_before_accepts:
+                exchange.match(order)
             self._push("order", order_json(order))
             # After the answer, as a venue does.
             self._later(0.002, lambda: exchange.match(order))
@@ -354,16 +358,13 @@ class BybitProtocol:
                 await asyncio.sleep(self.order_delay)
             return 0, "OK", {"orderId": order.id, "orderLinkId": order.link_id}
         found = exchange.find(given.get("orderId", ""), given.get("orderLinkId", ""))
-        if operation == "order.cancel":
-            refusal = exchange.cancel(found)
+        if operation in {"order.cancel", "order.amend"}:
+            if operation == "order.cancel":
+                refusal = exchange.cancel(found)
+            else:
+                refusal = exchange.amend(found, given.get("price"), given.get("qty"))
             if refusal is not None or found is None:
                 return _CANCEL_REFUSED, refusal or "", {}
-            return 0, "OK", {"orderId": found.id, "orderLinkId": found.link_id}
-        if operation == "order.amend" and found is not None:
-            found.price = Decimal(given.get("price") or found.price)
-            found.quantity = Decimal(given.get("qty") or found.quantity)
-            found.updated = exchange.now
-            exchange.on_order(found)
             return 0, "OK", {"orderId": found.id, "orderLinkId": found.link_id}
         return _REFUSED, f"{operation} is not known here", {}
 

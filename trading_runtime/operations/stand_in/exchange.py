@@ -73,7 +73,7 @@ class RecordedFact:
     at: float
     """When, in seconds since the epoch."""
     what: str
-    """``accepted``, ``filled``, ``cancelled``, ``rejected`` or ``request``."""
+    """``accepted``, ``filled``, ``changed``, ``cancelled``, ``rejected`` or ``request``."""
     about: str
     """The client's id of an order, else the venue's; for a request its path."""
     facts: dict[str, Any]
@@ -99,7 +99,7 @@ class Exchange:
         self.most_filled: Decimal | None = None
         """How much of an order is filled at once, if not all of it."""
         self.fill_before_cancel = False
-        """Whether a resting order is filled while its cancellation is under way."""
+        """Whether a resting order is filled while its cancellation, or a change, is under way."""
         self.on_order: Callable[[HeldOrder], None] = lambda _order: None
         self.on_execution: Callable[[Execution], None] = lambda _execution: None
 
@@ -219,6 +219,19 @@ class Exchange:
         if order is None or order.status not in OPEN:
             return "order not exists or too late to cancel"
         self.end(order, "Cancelled")
+        return None
+
+    def amend(self, order: HeldOrder | None, price: str | None, quantity: str | None) -> str | None:
+        """Change a resting order; return why not otherwise."""
+        if order is not None and order.status in OPEN and self.fill_before_cancel:
+            self.fill(order, order.left)
+        if order is None or order.status not in OPEN:
+            return "order not exists or too late to replace"
+        order.price = Decimal(price or order.price)
+        order.quantity = Decimal(quantity or order.quantity)
+        order.updated = self.now
+        self.note("changed", order.link_id or order.id, price=str(order.price))
+        self.on_order(order)
         return None
 
     def end(self, order: HeldOrder, status: str) -> None:
