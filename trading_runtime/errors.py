@@ -153,6 +153,14 @@ def kind_of_error(error: BaseException) -> Kind:
     return error.kind if isinstance(error, TradingRuntimeError) else Kind.INTERNAL
 
 
+def said_by(error: BaseException) -> str:
+    """Return the text of any error, whose class may be one of a strategy that cannot be shown."""
+    try:
+        return str(error)
+    except BaseException as another:  # noqa: BLE001 - code of others
+        return f"its text cannot be shown: {type(another).__name__}"
+
+
 def refuse_other_than_utf8(text: str) -> None:
     """Raise ``UsageError`` when a name or argument contains bytes that are not UTF-8.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,6 @@ from trading_runtime.config import strategy_code
 from trading_runtime.storage.files import read_bytes
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.small_experiment import SmallExperiment
 
 
@@ -63,7 +62,7 @@ def test_an_argument_that_is_no_file_is_told_in_a_line(
     ("kind", "name"),
     [
         ("fifo", "metadata.json"), ("device", "plan.json"), ("made up", "result.json"),
-        ("fifo", "journal.jsonl"), ("folder", "metadata.json"),
+        ("fifo", "journal.jsonl"), ("folder", "metadata.json"), ("fifo", "lock"),
     ],
 )  # fmt: skip
 def test_a_file_of_a_run_that_is_none_ends_no_command_as_our_defect(
@@ -121,6 +120,39 @@ def test_the_code_of_a_strategy_is_not_the_whole_machine(
 
     assert invoke(root, ["plan", str(small.path)]) == 2
     assert "more than 500 files and folders" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("kind", "what"), [("fifo", "a FIFO"), ("device", "a device")])
+@pytest.mark.parametrize("key", ["path", "config_path", "code"])
+def test_code_that_is_no_file_is_called_what_it_is(
+    kind: str, what: str, key: str, small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    irregular(small.folder, kind, "odd.py")
+    value: object = ["odd.py"] if key == "code" else "odd.py:Odd"
+    small.write(strategy=small.content["strategy"] | {key: value})
+
+    for command in ("config check", "plan"):
+        assert invoke(root, [*command.split(), str(small.path)]) == 2
+        [said] = capsys.readouterr().err.splitlines()
+        assert f"'odd.py' is {what}; name a file" in said
+
+
+def test_code_below_a_folder_that_cannot_be_read_is_told(
+    small: SmallExperiment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (small.folder / "closed" / "inner").mkdir(parents=True)
+    is_dir = Path.is_dir
+
+    def guarded(path: Path) -> bool:
+        if path.name == "inner":
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", guarded)
+    small.write(strategy=small.content["strategy"] | {"code": ["closed"]})
+
+    assert invoke(root, ["plan", str(small.path)]) == 2
+    assert "closed/inner: cannot be read: Permission denied" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

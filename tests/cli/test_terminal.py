@@ -7,9 +7,11 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from trading_runtime import cli
 from trading_runtime.cli.terminal import print_table
 
 ROWS = [["run", "net profit"], ["first", "-12.50"], ["a longer one", "1,000.00"], ["x", "0-1"]]
@@ -86,3 +88,12 @@ def test_commands_and_values_are_completed_as_the_documentation_says(
     )
 
     assert ended.stdout.split() == [f"plain,{offered}"]
+
+
+def test_commands_print_in_no_other_way() -> None:
+    raw = re.compile(r"click\.echo\(|[^_\w.]print\(|stdout\.(buffer\.)?write\(")
+    there = {
+        path.name for path in Path(cli.__file__).parent.glob("*.py") if raw.search(path.read_text())
+    }
+
+    assert there == {"terminal.py"}

@@ -213,3 +213,19 @@ def test_the_engine_is_stopped_at_the_first_failure() -> None:
 
 def test_without_a_failure_there_is_nothing_to_raise() -> None:
     assert FailureRecord().as_error() is None
+
+
+class OddError(Exception):
+    """An error that raises another when it is shown."""
+
+    def __str__(self) -> str:
+        """Leave."""
+        raise SystemExit
+
+
+def test_an_error_that_cannot_be_shown_is_recorded_all_the_same() -> None:
+    record = FailureRecord()
+
+    record.record_exception(OddError())
+
+    assert str(record.as_error()) == "OddError: its text cannot be shown: SystemExit"

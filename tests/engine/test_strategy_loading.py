@@ -54,6 +54,23 @@ def test_a_file_in_a_package_may_import_what_is_beside_it_by_a_dot(tmp_path: Pat
     assert not {"pack", "pack.mine", "pack.helper"} & sys.modules.keys()
 
 
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("x = " + "-" * 200_000 + "1\n", "MemoryError: Parser stack overflowed"),
+        ("x = " + "(" * 5_000 + ")" * 5_000 + "\n", "SyntaxError: too many nested parentheses"),
+        ("x = '\0'\n", "SyntaxError: source code string cannot contain null bytes"),
+        ("class E(Exception):\n def __str__(self): raise E\nraise E\n", "E: its text cannot be"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_named(tmp_path: Path, source: str, why: str) -> None:
+    with pytest.raises(StrategyError) as refused:
+        loaded(tmp_path, source + SOUND)
+
+    assert str(refused.value).startswith(str(tmp_path / "mine_alone.py"))
+    assert f": importing the strategy failed: {why}" in str(refused.value)
+
+
 def test_a_class_that_is_no_strategy_is_refused(tmp_path: Path) -> None:
     message = refusal(tmp_path, "class Mine:\n    pass\n")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.sessions.small_session import SmallSession
-from tests.small_experiment import INSTRUMENT
+from tests.small_experiment import DAY_STARTS, INSTRUMENT
 from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import Kind
@@ -100,12 +100,15 @@ def test_a_damaged_record_of_a_hold_out_lets_nothing_run(
     small.write(parameters={"every": [20]}, holdout={"start": THIRD_DAY})
     api.run(small.path, run_id="before", workers=1)
     [record] = (small.results / "holdouts").iterdir()
-    record.write_text("{}")
+    later = record.read_text().replace(str(DAY_STARTS[2]), str(DAY_STARTS[2] + 86_400))
+    assert later != record.read_text()
     small.write(holdout=None)
-    capsys.readouterr()
 
-    assert invoke(root, ["plan", str(small.path)]) == Kind.DATA.exit_code
-    assert "held-out rows could be used" in capsys.readouterr().err
+    for content in ("{}", "[]", '{"instruments": [7], "start": "x"}', later):
+        record.write_text(content)
+        capsys.readouterr()
+        assert invoke(root, ["plan", str(small.path)]) == Kind.DATA.exit_code
+        assert "held-out rows could be used" in capsys.readouterr().err
 
 
 def test_what_cannot_be_opened_or_held_out_is_refused(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from trading_runtime.cli.main import invoke, root
 from trading_runtime.records.events import RunStarted
 from trading_runtime.records.journal import Journal, whole_lines
 from trading_runtime.results.store import Store
@@ -197,6 +198,24 @@ def test_nothing_that_the_metadata_may_say_breaks_the_check(files: RunFiles) -> 
     for text in ("[]", "7", "null", '"x"'):
         files.metadata.write_text(text)
         assert check_run(files).findings
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [('"tasks":', '"task":'), ('"time":"2', '"time":"x'), ('"pending":', '"pending":"x","y":')],
+)
+def test_a_line_of_the_wrong_form_is_named_and_nothing_is_learnt_from_it(
+    files: RunFiles, before: str, after: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [chain] = files.journals.rglob("*.jsonl")
+    content = chain.read_bytes()
+    assert before.encode() in content
+    chain.write_bytes(content.replace(before.encode(), after.encode()))
+
+    assert "is no line of a journal" in str(check_run(files).findings[0])
+    for command in ("runs show whole", "runs watch whole", "runs list", "results list"):
+        invoke(root, [*command.split(), "--results", str(files.folder.parent.parent)])
+        assert "internal error" not in capsys.readouterr().err
 
 
 def test_entries_of_a_chain_are_read_back(chain: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from tests.small_experiment import SmallExperiment
 from trading_runtime import api
 from trading_runtime.canonical import digest
 from trading_runtime.records.metadata import RunMetadata, read_metadata
+from trading_runtime.records.run_files import RunFiles
 from trading_runtime.records.seal import sealed, unsealed, write_metadata
 from trading_runtime.results.store import Store
 from trading_runtime.runs.metadata import seal_again
@@ -20,8 +22,6 @@ from trading_runtime.storage.files import file_sha256
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from trading_runtime.records.run_files import RunFiles
 
 pytestmark = pytest.mark.damages_journals
 
@@ -69,7 +69,13 @@ def test_any_file_that_is_gone_is_noticed(files: RunFiles) -> None:
     assert unnoticed == []
 
 
-@pytest.mark.parametrize("name", ["more.json", "report/more.svg", "failures/x.json", "a/b/c"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("more.json", "report/more.svg", "failures/x.json", "a/b/c"),
+        *(".more", ".a/more", ".more.json.7", "report/.more.x"),
+    ],
+)
 def test_a_file_that_was_added_is_noticed(files: RunFiles, name: str) -> None:
     path = files.folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,6 +91,47 @@ def test_a_link_in_place_of_a_file_is_noticed(files: RunFiles, tmp_path: Path) -
     files.report.symlink_to(elsewhere)
 
     assert named(files, "report.md")
+
+
+def test_what_is_no_file_is_noticed_and_what_a_killed_writer_left_is_none(files: RunFiles) -> None:
+    os.mkfifo(files.folder / "pipe")
+    (files.folder / "report" / "zero").symlink_to("/dev/zero")
+    (files.folder / f".{files.report.name}.999999").write_text("# Half of a rep")
+
+    assert [str(item) for item in check_run(files).findings] == [
+        "pipe: it was added after the run had ended",
+        "report/zero: it was added after the run had ended",
+    ]
+
+
+def test_a_lock_with_content_is_noticed(files: RunFiles) -> None:
+    files.lock.write_text("x")
+
+    assert [str(item) for item in check_run(files).findings] == [
+        "lock: it was changed: a lock has no content"
+    ]
+
+
+def test_a_run_under_the_name_of_another_is_noticed(files: RunFiles) -> None:
+    other = files.folder.rename(files.folder.with_name("other"))
+
+    assert [str(item) for item in check_run(RunFiles(other)).findings] == [
+        "metadata.json: it is that of the run 'whole'"
+    ]
+
+
+@pytest.mark.parametrize("name", ["more.json", ".more", "a/more"])
+def test_a_file_that_was_added_to_a_result_is_noticed(
+    files: RunFiles, results: Path, name: str
+) -> None:
+    [task] = (results / "tasks").glob("??/*")
+    path = task / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{}")
+
+    assert [str(item) for item in check_run(files, store=Store(results)).findings] == [
+        f"tasks/{task.name[:12]}/{name.partition('/')[0]}: it is no file of the result"
+    ]
 
 
 def test_a_seal_that_was_taken_out_is_noticed(files: RunFiles) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.small_experiment import ROOT
 from trading_runtime.errors import StorageError
 from trading_runtime.storage.scratch import (
     Scratch,
@@ -128,3 +129,16 @@ def test_no_place_for_temporary_files_is_a_storage_error(monkeypatch: pytest.Mon
 
     with pytest.raises(StorageError, match="set TMPDIR to a folder with more of it"):
         Scratch()
+
+
+def test_temporary_folders_are_made_where_they_are_found_again() -> None:
+    """Others are in a folder that is (``dir=``), or have to outlive the process."""
+    made = re.compile(r"tempfile\.(TemporaryDirectory|mkdtemp|mkstemp|NamedTemporaryFile)\((.*)")
+    elsewhere = [
+        f"{path.name}: {found[0]}"
+        for path in (ROOT / "trading_runtime").rglob("*.py")
+        for found in made.finditer(path.read_text())
+        if "dir=" not in found[2] and path.name != "session.py"
+    ]
+
+    assert elsewhere == []

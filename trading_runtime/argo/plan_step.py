@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +39,7 @@ from trading_runtime.search.halving import rungs_of
 from trading_runtime.search.running import search_of
 from trading_runtime.storage.folders import open_folder
 from trading_runtime.storage.s3 import is_s3
+from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,7 +134,7 @@ def fetched_experiment(experiment: str, code: str | None) -> Iterator[LoadedExpe
     file, and ``DataError`` for an archive that is missing or not what it should be.
     """
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trading-runtime-")))
+        folder = stack.enter_context(Scratch()).path
         path, address = Path(experiment), None
         if is_s3(experiment):
             address = experiment

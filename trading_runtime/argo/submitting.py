@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 import os.path
-import tempfile
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from trading_runtime.search.asking import SearchInputs
 from trading_runtime.search.generations import read_generation, refuse_other_search
 from trading_runtime.storage.folders import LocalFolder, open_folder
 from trading_runtime.storage.s3 import is_s3
+from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -224,9 +224,9 @@ def _is_in_image(code: StrategyCode) -> bool:
 
 def _check_packed(packed: bytes, strategy: dict[str, Any], code: StrategyCode) -> None:
     """Check that the strategy is in its archive, as a pod will."""
-    with tempfile.TemporaryDirectory(prefix="trading-runtime-") as folder:
+    with Scratch() as scratch:
         sha256 = hashlib.sha256(packed).hexdigest()
-        results = LocalFolder(folder)
+        results = LocalFolder(scratch.path)
         results.write(archive_name(sha256), packed)
         with unpacked_code(results, sha256) as inside:
             found = find_strategy_code(

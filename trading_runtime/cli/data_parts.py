@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -52,9 +51,10 @@ def part(step: str, config: str, place: str, batch: int | None, round_number: in
 def _run(step: str, config: str, place: str, batch: int | None, round_number: int) -> None:
     from trading_runtime.argo.outputs import write_outputs
     from trading_runtime.errors import UsageError
+    from trading_runtime.storage.scratch import Scratch
 
-    with tempfile.TemporaryDirectory(prefix="trading-runtime-") as scratch:
-        preparation = _opened(config, place, Path(scratch))
+    with Scratch() as scratch:
+        preparation = _opened(config, place, scratch.path)
         if step == "plan":
             count = preparation.plan()
             write_outputs({"batches": str(count)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import datetime as dt
 import json
 import sys
@@ -13,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_runtime.cli.options import JSON
+from trading_runtime.cli.terminal import print_table, say
 from trading_runtime.errors import UsageError
+from trading_runtime.text import for_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from trading_runtime.deployments.state import DeploymentState, SupervisorFolder
 
 _FOLDER = click.option(
@@ -95,7 +96,7 @@ def render(file: Path, image: str | None, ports: tuple[int, ...], *, live: bool)
     from trading_runtime.argo.kept_on_cluster import prepare_for_cluster
 
     prepared = prepare_for_cluster(file, image, ports, is_live=live)
-    click.echo(as_yaml(prepared.documents(dt.datetime.now(dt.UTC))), nl=False)
+    say(as_yaml(prepared.documents(dt.datetime.now(dt.UTC))), nl=False)
 
 
 @deployments.command()
@@ -124,7 +125,7 @@ def apply(  # noqa: PLR0913 - a command's options
     if not dry_run:
         prepared.upload()
     text = as_yaml(prepared.documents(dt.datetime.now(dt.UTC)))
-    click.echo(kubectl.apply(text, dry_run=dry_run), nl=False)
+    say(kubectl.apply(text, dry_run=dry_run), nl=False)
 
 
 @deployments.command("list")
@@ -145,11 +146,11 @@ def list_(
         states = [_document(state) for state in found.read_states().values()]
         problems = found.read_problems()
         content = {"supervised": found.is_held, "deployments": states, "problems": problems}
-        click.echo(json.dumps(content, ensure_ascii=False))
+        say(json.dumps(content, ensure_ascii=False))
     elif watch:
         _watch(found)
     else:
-        click.echo("\n".join(_table(found)))
+        _print_table(found)
 
 
 @deployments.command()
@@ -161,7 +162,7 @@ def show(name: str, folder: Path, *, as_json: bool) -> None:
     found = _folder(folder)
     state = _state(found, name)
     if as_json:
-        click.echo(json.dumps(_document(state), ensure_ascii=False))
+        say(json.dumps(_document(state), ensure_ascii=False))
         return
     lines = {
         "deployment": state.name,
@@ -176,13 +177,13 @@ def show(name: str, folder: Path, *, as_json: bool) -> None:
         "restarts": f"{state.restart_count} ever, {len(state.restarts)} within the hour",
     }
     for key, value in lines.items():
-        click.echo(f"{key:<11} {value}")
+        say(f"{key:<11} {value}")
     if state.problem:
-        click.echo(f"problem     {state.problem}")
+        say(f"problem     {state.problem}")
     for when, text in state.history[-_HISTORY_SHOWN:]:
-        click.echo(f"{_instant(when)}  {text}")
+        say(f"{_instant(when)}  {text}")
     if not found.is_held:
-        click.echo("no supervisor runs: this is how the last one left it", err=True)
+        say("no supervisor runs: this is how the last one left it", err=True)
 
 
 @deployments.command()
@@ -203,17 +204,17 @@ def logs(name: str, folder: Path, namespace: str | None, *, follow: bool, cluste
     found = _folder(folder)
     state = _state(found, name)
     for part in parts_of(state):
-        sys.stdout.buffer.write(part)
-    sys.stdout.flush()
+        say(part.decode(errors="replace"), nl=False)
     if follow:
 
         def newest() -> Path | None:
             log = _state(found, name).log
             return None if log is None else Path(log)
 
+        # A piece may end within a character.
+        text = codecs.getincrementaldecoder("utf-8")(errors="replace")
         for part in added(newest):
-            sys.stdout.buffer.write(part)
-            sys.stdout.flush()
+            say(text.decode(part), nl=False)
     return 0
 
 
@@ -228,7 +229,7 @@ def restart(name: str, folder: Path, namespace: str | None, *, cluster: bool) ->
         from trading_runtime.argo.kubectl_command import KubectlCommand
 
         KubectlCommand(namespace).restart(name)
-        click.echo(f"{name} is restarted")
+        say(f"{name} is restarted")
         return
     _ask(name, folder, "restarted", wanted=True, again=True)
 
@@ -272,7 +273,7 @@ def _scale(namespace: str | None, name: str, replicas: int) -> None:
     for cron in kubectl.crons(name):
         ArgoCommand(namespace).cron("resume" if replicas else "suspend", cron)
     kubectl.scale(name, replicas)
-    click.echo(f"{name} is {'started' if replicas else 'stopped'}")
+    say(f"{name} is {'started' if replicas else 'stopped'}")
 
 
 def _list_of_cluster(namespace: str | None, *, as_json: bool) -> None:
@@ -281,14 +282,14 @@ def _list_of_cluster(namespace: str | None, *, as_json: bool) -> None:
     found = KubectlCommand(namespace).deployments()
     if as_json:
         content = {"deployments": [asdict(sight) for sight in found]}
-        click.echo(json.dumps(content, ensure_ascii=False))
+        say(json.dumps(content, ensure_ascii=False))
         return
     rows = [("name", "phase", "restarts", "pod", "why")]
     rows += [
         (sight.name, sight.phase, str(sight.restarts), sight.pod or "", sight.why)
         for sight in found
     ]
-    click.echo("\n".join(_aligned(rows)))
+    print_table(rows)
 
 
 def _ask(name: str, folder: Path, what: str, *, wanted: bool, again: bool) -> None:
@@ -299,9 +300,9 @@ def _ask(name: str, folder: Path, what: str, *, wanted: bool, again: bool) -> No
     turn = found.request(name).turn + again
     found.write_request(name, Request(wanted, turn))
     if found.is_held:
-        click.echo(f"{name} is being {what}")
+        say(f"{name} is being {what}")
     else:
-        click.echo(f"{name} will be {what} when a supervisor runs over {folder.absolute()}")
+        say(f"{name} will be {what} when a supervisor runs over {folder.absolute()}")
 
 
 def _folder(folder: Path) -> SupervisorFolder:
@@ -352,26 +353,19 @@ def _rows(folder: SupervisorFolder) -> list[tuple[str, ...]]:
     ]
 
 
-def _table(folder: SupervisorFolder) -> list[str]:
-    lines = _aligned([_COLUMNS, *_rows(folder)])
-    lines += [f"error: {problem}" for problem in folder.read_problems().values()]
+def _print_table(folder: SupervisorFolder) -> None:
+    print_table([_COLUMNS, *_rows(folder)])
+    for problem in folder.read_problems().values():
+        say(f"error: {problem}")
     if not folder.is_held:
-        lines.append("no supervisor runs: this is how the last one left them")
-    return lines
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+        say("no supervisor runs: this is how the last one left them")
 
 
 def _watch(folder: SupervisorFolder) -> None:
     try:
         from rich.live import Live
         from rich.table import Table
+        from rich.text import Text
     except ImportError as error:
         raise UsageError(
             "--watch needs the package 'rich'; install it with "
@@ -382,7 +376,7 @@ def _watch(folder: SupervisorFolder) -> None:
         title = None if folder.is_held else "no supervisor runs"
         table = Table(*_COLUMNS, title=title)
         for row in _rows(folder):
-            table.add_row(*row)
+            table.add_row(*(Text(for_line(cell)) for cell in row))
         return table
 
     with Live(shown(), auto_refresh=False) as live:
@@ -396,5 +390,5 @@ def _instant(seconds: float) -> str:
 
 
 def _say(line: str) -> None:
-    click.echo(f"{_instant(time.time())} {line}")
+    say(f"{_instant(time.time())} {line}")
     sys.stdout.flush()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trading_runtime.cli.options import JSON
+from trading_runtime.cli.terminal import say
 from trading_runtime.errors import UsageError
 from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES
 
@@ -51,10 +52,10 @@ def apply(
     )
     text = as_yaml([research_schedule(submission, deadline, dt.datetime.now(dt.UTC))])
     if kubectl is None:
-        click.echo(text, nl=False)
+        say(text, nl=False)
         return
     submission.upload()
-    click.echo(kubectl.apply(text, dry_run=False), nl=False)
+    say(kubectl.apply(text, dry_run=False), nl=False)
 
 
 @schedule.command("list")
@@ -64,11 +65,11 @@ def list_(namespace: str | None, *, as_json: bool) -> None:
     """List the schedules of a namespace."""
     found = _sights(namespace)
     if as_json:
-        click.echo(json.dumps([asdict(sight) for sight in found], ensure_ascii=False))
+        say(json.dumps([asdict(sight) for sight in found], ensure_ascii=False))
         return
     for sight in found:
         state = "suspended" if sight.suspended else "on"
-        click.echo(
+        say(
             f"{sight.name}  {sight.cron} {sight.time_zone}  {state}  last {sight.last or 'never'}  "
             f"{sight.succeeded} succeeded, {sight.failed} failed"
         )
@@ -85,11 +86,11 @@ def show(name: str, namespace: str | None, *, as_json: bool) -> None:
         raise UsageError(f"no schedule {name!r}; there are {', '.join(found) or 'none'}")
     content = asdict(found[name])
     if as_json:
-        click.echo(json.dumps(content, ensure_ascii=False))
+        say(json.dumps(content, ensure_ascii=False))
         return
     for key, value in content.items():
         shown = ", ".join(value) if isinstance(value, list) else value
-        click.echo(f"{key:<11} {'none' if shown in (None, '') else shown}")
+        say(f"{key:<11} {'none' if shown in (None, '') else shown}")
 
 
 @schedule.command()
@@ -127,4 +128,4 @@ def _cron(name: str, namespace: str | None, word: str, what: str) -> None:
     from trading_runtime.argo.argo_command import ArgoCommand
 
     ArgoCommand(namespace).cron(word, name)
-    click.echo(f"{name} {what}")
+    say(f"{name} {what}")

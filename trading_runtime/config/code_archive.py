@@ -13,16 +13,15 @@ import io
 import json
 import os
 import re
-import shutil
 import sys
 import tarfile
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.config.strategy_code import RUNTIME
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.storage.s3 import is_s3
+from trading_runtime.storage.scratch import Scratch
 from trading_runtime.text import name_copy
 
 if TYPE_CHECKING:
@@ -94,7 +93,8 @@ def unpacked_code(results: ObjectStore, sha256: str) -> Iterator[Path]:
         raise DataError(f"{shown}: there is no such archive; submit the run again") from error
     if hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(f"{shown}: its sha256 is not the one in its name; submit the run again")
-    folder = Path(tempfile.mkdtemp(prefix="trading-runtime-code-"))
+    scratch = Scratch()
+    folder = scratch.path
     name_copy(str(folder / "files"), shown)
     searched: list[str] = []
     try:
@@ -114,7 +114,7 @@ def unpacked_code(results: ObjectStore, sha256: str) -> Iterator[Path]:
         for path in searched:
             sys.path.remove(path)
         _set_modes(folder, files=0o600, folders=0o700)
-        shutil.rmtree(folder, ignore_errors=True)
+        scratch.remove()
 
 
 @contextlib.contextmanager
@@ -131,8 +131,7 @@ def strategy_folder(
         if archive:
             yield stack.enter_context(unpacked_code(results, archive))
         elif is_s3(experiment_file) or not Path(experiment_file).parent.is_dir():
-            empty = tempfile.TemporaryDirectory(prefix="trading-runtime-")
-            yield Path(stack.enter_context(empty))
+            yield stack.enter_context(Scratch()).path
         else:
             yield Path(experiment_file).absolute().parent
 

@@ -24,6 +24,7 @@ from pydantic import BaseModel, Tag
 from trading_runtime.config.document import Problem
 from trading_runtime.config.places import PathError, resolve_path, resolve_place
 from trading_runtime.errors import UsageError
+from trading_runtime.storage.files import what_else
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -353,7 +354,9 @@ def check_path(
     except PathError as error:
         yield ConfigFinding(keys, str(error))
         return
-    if exists and not (path.is_file() if exists == "file" else path.exists()):
+    if exists and (other := what_else(path)):
+        yield ConfigFinding(keys, f"{text!r} is {other}; name a {exists}")
+    elif exists and not (path.is_file() if exists == "file" else path.exists()):
         yield ConfigFinding(
             keys, f"there is no {exists} {text!r} (looked for {path}); paths start at this file"
         )

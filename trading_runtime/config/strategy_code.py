@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from trading_runtime.canonical import digest
 from trading_runtime.config.import_closure import Area, import_closure, relative_imports
 from trading_runtime.errors import UsageError
-from trading_runtime.storage.files import file_sha256
+from trading_runtime.storage.files import file_sha256, what_else
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -155,14 +155,19 @@ def python_files(folder: Path, seen: Iterator[int] | None = None) -> Iterator[Pa
                 f"strategy.code: {folder}: more than {_MOST_ENTRIES:,} files and folders were "
                 "looked at; name the folder of the strategy's code, and nothing above it"
             )
-        if path.is_file() and path.suffix == ".py":
+        try:
+            is_code = path.suffix == ".py" and path.is_file()
+            is_searched = (
+                not path.name.startswith(".")
+                and path.name not in _PASSED_OVER
+                and path.is_dir()
+                and not (path / "pyvenv.cfg").exists()
+            )
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+        if is_code:
             yield path
-        elif (
-            path.is_dir()
-            and not path.name.startswith(".")
-            and path.name not in _PASSED_OVER
-            and not (path / "pyvenv.cfg").exists()
-        ):
+        elif is_searched:
             yield from python_files(path, seen)
 
 
@@ -175,6 +180,8 @@ def _is_file(where: str) -> bool:
 
 
 def _code_of_file(where: str, file: Path) -> tuple[str, Area, list[Path]]:
+    if other := what_else(file):
+        raise UsageError(f"strategy.path: {where}: is {other}; name a file of Python code")
     if not file.is_file():
         raise UsageError(
             f"strategy.path: no such file: {where} (looked for as {file}); "
@@ -260,6 +267,8 @@ def _code_of_extra(extra: str, folder: Path) -> tuple[Area, list[Path]]:
     if path.is_dir():
         is_package = (path / "__init__.py").is_file()
         return Area(path.parent if is_package else path, path), list(python_files(path))
+    if other := what_else(path):
+        raise UsageError(f"strategy.code: {extra}: is {other}; name a file or a folder")
     raise UsageError(
         f"strategy.code: no such file or folder: {extra} (looked for as {path}); "
         "the path is relative to the experiment file"

@@ -7,9 +7,7 @@ many machines make it. It is complete when its manifest is there, which is writt
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.datasets.manifest import MANIFEST_NAME, Manifest, read_manifest
@@ -24,9 +22,11 @@ from trading_runtime.datasets.prepare import (
 from trading_runtime.datasets.raw_files import find_files
 from trading_runtime.datasets.series_making import make_series
 from trading_runtime.errors import DataError, IncompleteError, UsageError
+from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
     from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
@@ -74,9 +74,9 @@ class PartedPreparation:
         source = series_sources(self.loaded, self.instruments, with_files=False)[number]
         found = find_files(self.loaded.inputs(source.series))
         source = replace(source, files=[file for file in found if str(file.path) in wanted])
-        with tempfile.TemporaryDirectory(prefix="trading-runtime-") as scratch:
+        with Scratch() as scratch:
             try:
-                rows = self._make(source, number, Path(scratch))
+                rows = self._make(source, number, scratch.path)
             except (DataError, UsageError) as error:
                 self.store.write(_fault(number), str(error).encode())
                 raise
@@ -160,16 +160,16 @@ class PartedPreparation:
     ) -> Manifest:
         sources = series_sources(self.loaded, self.instruments, with_files=False)
         raw = [{key: part["series"][key] for key in ("settings", "files")} for part in parts]
-        with tempfile.TemporaryDirectory(prefix="trading-runtime-") as scratch:
+        with Scratch() as scratch:
             manifest = assembled(
                 sources,
                 source_of(sources, raw) | {"series": [part["series"] for part in parts]},
                 _read(DataFile, [file for part in parts for file in part["files"]]),
                 _read(Gap, [gap for part in parts for gap in part["gaps"]]),
-                written=(write_instruments, Path(scratch)),
+                written=(write_instruments, scratch.path),
             )
             for file in manifest.instrument_files:
-                self._put(file.path, Path(scratch, file.path).read_bytes())
+                self._put(file.path, (scratch.path / file.path).read_bytes())
         return manifest
 
     def _refuse_other(self, manifest: Manifest) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.canonical import digest
 from trading_runtime.config.deployment import Deployment, load_deployment
 from trading_runtime.config.loading import (
+    MAX_BYTES,
     SUFFIXES,
     explicit,
     load_experiment,
@@ -22,6 +23,7 @@ from trading_runtime.config.program import load_program
 from trading_runtime.config.sizes import parse_size
 from trading_runtime.deployments.times import time_after
 from trading_runtime.errors import UsageError
+from trading_runtime.storage.files import read_bytes
 from trading_runtime.units import parse_duration
 
 if TYPE_CHECKING:
@@ -229,7 +231,7 @@ class DesiredFiles:
                 known.is_missing = False
                 if known.stamp == stamp and not thoroughly:
                     return
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            content = _content_of(path)
         except OSError:
             return  # it went away just now: the next look says so
         if known is not None and known.content == content:
@@ -241,6 +243,16 @@ class DesiredFiles:
         except UsageError as error:
             problem = str(error)
         self._files[path] = _File(stamp, content, desired, problem)
+
+
+def _content_of(path: Path) -> str:
+    """Return the sha256 of a file; what cannot be read has none, and reading it says why."""
+    try:
+        return hashlib.sha256(read_bytes(path, MAX_BYTES)).hexdigest()
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return ""
 
 
 def places_of(arguments: Sequence[str]) -> list[Path]:

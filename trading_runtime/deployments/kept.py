@@ -23,7 +23,7 @@ from trading_runtime.deployments.state import DeploymentState, Phase
 from trading_runtime.deployments.times import is_within_hours, time_before
 from trading_runtime.errors import Kind, TradingRuntimeError, UsageError
 from trading_runtime.runs.opening import new_run_id
-from trading_runtime.storage.files import write_file
+from trading_runtime.storage.files import MOST_DOCUMENT, read_bytes, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -297,7 +297,7 @@ class Kept:
             return None
         path = Path(self.state.results) / "runs" / self.state.run_id / "metadata.json"
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            status = json.loads(path.read_bytes()).get("status")
+            status = json.loads(read_bytes(path, MOST_DOCUMENT)).get("status")
             return {"complete": Kind.OK.exit_code, "killed": Kind.KILLED.exit_code}.get(status)
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import TradingRuntimeError
+from trading_runtime.storage.files import open_regular, read_bytes
 from trading_runtime.storage.s3 import is_s3
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def rotate(log: Path, most_bytes: int = MOST_BYTES) -> bool:
 def last_words(log: Path) -> str:
     """Return what the last error in a log says, else what was printed last, to end a sentence."""
     try:
-        with log.open("rb") as file:
+        with os.fdopen(open_regular(log), "rb") as file:
             file.seek(max(0, log.stat().st_size - _LAST_WORDS))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
@@ -75,7 +77,7 @@ def parts_of(state: DeploymentState) -> Iterator[bytes]:
     names = [*(f"{LOG}.{number}" for number in range(KEPT, 0, -1)), LOG]
     if log.exists() or not is_s3(state.results):
         here = [log.with_name(name) for name in names]
-        yield from (part.read_bytes() for part in here if part.exists())
+        yield from (read_bytes(part) for part in here if part.is_file())
         return
     from trading_runtime.storage.folders import open_folder
 
@@ -93,7 +95,7 @@ def follow(newest: Callable[[], Path | None]) -> Iterator[bytes]:
         if log is not None and log.exists():
             if log.stat().st_size < at:
                 at = 0  # it was rotated
-            with log.open("rb") as file:
+            with os.fdopen(open_regular(log), "rb") as file:
                 file.seek(at)
                 content = file.read()
             at += len(content)
@@ -156,7 +158,7 @@ class LogUploads:
         try:
             folder = open_folder(results)
             for part in sorted(log.parent.iterdir()):
-                folder.write(f"runs/{run_id}/logs/{part.name}", part.read_bytes())
+                folder.write(f"runs/{run_id}/logs/{part.name}", read_bytes(part))
             shutil.rmtree(log.parent)
         except (TradingRuntimeError, OSError) as error:
             self._complain(f"the log of {run_id} stays in {log.parent}: {error}")

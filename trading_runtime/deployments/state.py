@@ -13,19 +13,32 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.storage.files import storage_errors, write_file
+from trading_runtime.records.forms import read_as
+from trading_runtime.storage.files import (
+    open_lock,
+    open_regular,
+    read_bytes,
+    storage_errors,
+    write_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 FOLDER = ".deployments"
+_REMEDY = "remove it, and the supervisor writes a new one"
 _MOST_HISTORY = 50
+_MOST_BYTES = 10_000_000
+"""Of a document in the folder: far more than the state of a deployment has."""
+_LAST_SECOND = 253_402_300_799
+"""The end of the year 9999."""
 
 
 class Phase(StrEnum):
@@ -90,6 +103,12 @@ class DeploymentState:
     """What is wrong with its file now; it runs on as the file was before."""
     history: list[tuple[float, str]] = field(default_factory=list)
 
+    @property
+    def times(self) -> Iterator[float]:
+        """Every time in it."""
+        yield from (self.since, self.seen, self.due or 0.0, *self.restarts)
+        yield from (time for time, _ in self.history)
+
     def remember(self, now: float, text: str) -> None:
         """Keep what happened, the latest of it."""
         self.history = [*self.history[-_MOST_HISTORY + 1 :], (now, text)]
@@ -122,7 +141,7 @@ class SupervisorFolder:
         with storage_errors(self.folder, "give --state a folder that can be written"):
             for each in (self.states, self.requests, self.logs, self.heartbeats):
                 each.mkdir(parents=True, exist_ok=True)
-            handle = (self.folder / "lock").open("ab")
+            handle = open_lock(self.folder / "lock")
         with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -137,7 +156,7 @@ class SupervisorFolder:
     def is_held(self) -> bool:
         """Whether a supervisor runs over this folder now."""
         try:
-            with (self.folder / "lock").open("rb") as handle:
+            with os.fdopen(open_regular(self.folder / "lock"), "rb") as handle:
                 fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -153,13 +172,15 @@ class SupervisorFolder:
         found = {}
         for path in sorted(self.states.glob("*.json")):
             try:
-                state = form.validate_json(path.read_bytes())
+                state = form.validate_json(read_bytes(path, _MOST_BYTES))
             except FileNotFoundError:
                 continue  # it was forgotten just now
+            except OSError as error:
+                raise DataError(f"{path}: cannot be read: {error.strerror}; {_REMEDY}") from error
             except ValidationError as error:
-                raise DataError(
-                    f"{path}: damaged; remove it, and the supervisor writes a new one"
-                ) from error
+                raise DataError(f"{path}: damaged; {_REMEDY}") from error
+            if not all(0 <= time <= _LAST_SECOND for time in state.times):
+                raise DataError(f"{path}: damaged: a time is none; {_REMEDY}")
             found[state.name] = state
         return found
 
@@ -175,10 +196,10 @@ class SupervisorFolder:
     def read_problems(self) -> dict[str, str]:
         """Return what the supervisor found wrong with files when it last looked."""
         try:
-            found: dict[str, str] = json.loads(self._problems.read_bytes())
-        except (OSError, ValueError):
+            content = json.loads(read_bytes(self._problems, _MOST_BYTES))
+            return read_as(dict[str, str], content)
+        except (OSError, ValueError, RecursionError):
             return {}
-        return found
 
     def forget(self, name: str) -> None:
         """Remove the state of a deployment that is gone, and what was asked of it."""
@@ -188,9 +209,9 @@ class SupervisorFolder:
     def request(self, name: str) -> Request:
         """Return what an operator wants of a deployment."""
         try:
-            content = json.loads((self.requests / f"{name}.json").read_bytes())
-            return Request(bool(content["wanted"]), int(content["turn"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            content = json.loads(read_bytes(self.requests / f"{name}.json", _MOST_BYTES))
+            return read_as(Request, content)
+        except (OSError, ValueError, RecursionError):
             return Request()
 
     def write_request(self, name: str, request: Request) -> None:

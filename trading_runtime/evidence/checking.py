@@ -10,7 +10,7 @@ from trading_runtime.errors import DataError, UsageError
 from trading_runtime.evidence.bundle import LISTING, is_as_written, listing_content, unpack
 from trading_runtime.records.journal import JournalFinding
 from trading_runtime.records.plan import read_plan
-from trading_runtime.results.recomputation import damage
+from trading_runtime.results.recomputation import added_to_task, damage
 from trading_runtime.results.store import Store
 from trading_runtime.runs.run_check import check_run
 from trading_runtime.storage.files import file_sha256
@@ -126,6 +126,4 @@ def _task_findings(store: Store, planned: set[str]) -> Iterator[JournalFinding]:
         except DataError as error:
             yield damage(folder.name, error)
             continue
-        for path in sorted(folder.iterdir()):
-            if path.name not in known:
-                yield JournalFinding(f"{place}/{path.name}", "it is no file of the result")
+        yield from added_to_task(store, folder.name, known)

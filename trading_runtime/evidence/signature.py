@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.storage.files import text_of_file
+from trading_runtime.storage.scratch import Scratch
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAMESPACE = "trading-runtime-evidence"
 SUFFIX = ".sig"
@@ -59,8 +62,8 @@ def check_signature(bundle: Path, signer: Path) -> str:
     keys = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
     if not keys:
         raise UsageError(f"--signer {signer}: it names no key; give a public SSH key (KEY.pub)")
-    with tempfile.TemporaryDirectory(prefix="trading-runtime-signers-") as scratch:
-        allowed = Path(scratch) / "allowed"
+    with Scratch() as scratch:
+        allowed = scratch.path / "allowed"
         named = [f"{_NAME} {line}" if line.startswith(_KEY_TYPES) else line for line in keys]
         allowed.write_text("".join(f"{line}\n" for line in named), encoding="utf-8")
         place = ("-f", str(allowed), "-s", str(signature))

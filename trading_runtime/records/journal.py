@@ -262,15 +262,33 @@ def _parsed_lines(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
             yield line, entry
 
 
+_TIME = re.compile(
+    r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?Z"
+)
+_READ: dict[str, tuple[tuple[str, type], ...]] = {
+    "run_started": (("tasks", int), ("pending", int)),
+    "run_failed": (("kind", str),),
+    "task_completed": (("task_id", str), ("rows", int)),
+    "task_failed": (("task_id", str), ("kind", str)),
+    "task_retried": (("task_id", str),),
+}
+"""What readers of a journal use of an event, whatever else it holds."""
+
+
 def parse_line(line: bytes) -> dict[str, Any] | None:
     """Return the content of a line, ``None`` when it is not a journal entry."""
     try:
         entry = json.loads(line)
         sound = (
-            isinstance(entry["time"], str)
+            _TIME.fullmatch(entry["time"])
             and isinstance(entry["sequence"], int)
             and all(isinstance(entry[key], str) for key in ("writer", "event", "previous"))
             and isinstance(entry["payload"], dict)
+            and all(
+                isinstance(entry["payload"][name], form)
+                for name, form in _READ.get(entry["event"], ())
+            )
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from trading_runtime.records.run_files import RunFiles
 
 
+_UNFINISHED = re.compile(r"\.(.+)\.[0-9]+")
+"""The temporary name of a file."""
+
+
 def run_paths(files: RunFiles) -> Iterator[tuple[str, Path]]:
     """Yield name and path of every file and link in a run's folder, by name.
 
@@ -33,6 +38,25 @@ def run_paths(files: RunFiles) -> Iterator[tuple[str, Path]]:
         is_file = path.is_file() or path.is_symlink()
         if is_file and not any(part.startswith(".") for part in name.split("/")):
             yield name, path
+
+
+def stray_names(files: RunFiles) -> Iterator[str]:
+    """Yield, by name, what ``run_paths`` leaves out and no run has: hidden files, FIFOs, devices.
+
+    What a killed writer left is no stray (see ``storage.files.write_file``).
+    """
+    for path in sorted(files.folder.rglob("*")):
+        parts = path.relative_to(files.folder).parts
+        is_hidden = any(part.startswith(".") for part in parts)
+        if path.is_dir() and not path.is_symlink():
+            continue
+        if path.is_file() or path.is_symlink():
+            if not is_hidden:
+                continue
+            unfinished = _UNFINISHED.fullmatch(path.name)
+            if unfinished and path.with_name(unfinished[1]).is_file():
+                continue
+        yield "/".join(parts)
 
 
 def sealed_paths(files: RunFiles) -> Iterator[tuple[str, Path]]:

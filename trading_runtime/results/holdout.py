@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.records.forms import read_as
 from trading_runtime.records.reasons import checked_reason, user_name
 from trading_runtime.units import format_instant, parse_instant
 
@@ -75,13 +76,13 @@ def recorded_holdouts(store: Store) -> list[RecordedHoldOut]:
     for name in names:
         if name.endswith(_OPENED):
             continue
-        content = _read(store, name, "instruments", "start")
-        held = HoldOut(tuple(content["instruments"]), content["start"])
+        held = _read(store, name, HoldOut)
+        if name != _name(held):
+            raise _damaged(store, name, "its content is not that of its name")
         opened = _opened_name(held)
         opening = None
         if opened in names:
-            content = _read(store, opened, *Opening._fields)
-            opening = Opening(*(content[field] for field in Opening._fields))
+            opening = _read(store, opened, Opening)
         found.append(RecordedHoldOut(held, opening))
     return sorted(found, key=lambda each: (each.held.start, each.held.instruments))
 
@@ -136,12 +137,16 @@ def _content(document: dict[str, Any]) -> bytes:
     return canonical_json({"format": _FORMAT, **document}) + b"\n"
 
 
-def _read(store: Store, name: str, *keys: str) -> dict[str, Any]:
+def _read[Row: (HoldOut, Opening)](store: Store, name: str, row: type[Row]) -> Row:
     try:
-        content: dict[str, Any] = json.loads(store.objects.read(name))
-        return {key: content[key] for key in keys}
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{store.objects.url}/{name}: damaged: {error}; restore the file: without it held-out "
-            "rows could be used"
-        ) from error
+        content = json.loads(store.objects.read(name))
+        return read_as(row, [content[field] for field in row._fields])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(store, name, str(error)) from error
+
+
+def _damaged(store: Store, name: str, how: str) -> DataError:
+    return DataError(
+        f"{store.objects.url}/{name}: damaged: {how}; restore the file: without it held-out rows "
+        "could be used"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,12 @@ from trading_runtime.results.judgement import drawn_points
 from trading_runtime.results.points import MISSING, OK
 from trading_runtime.results.reduction import counts, reduce_run
 from trading_runtime.results.run_records import read_table
+from trading_runtime.results.task_places import task_folder
 from trading_runtime.storage.files import read_bytes, read_json
 from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     import polars as pl
 
@@ -74,9 +76,22 @@ def check_against_tasks(check: JournalCheck, store: Store, files: RunFiles, plan
 def _damaged(store: Store, task_ids: list[str]) -> Iterator[JournalFinding]:
     for task_id in task_ids:
         try:
-            store.read_task(task_id)
+            known = store.read_task(task_id).keys()
         except DataError as error:
             yield damage(task_id, error)
+            continue
+        yield from added_to_task(store, task_id, known)
+
+
+def added_to_task(store: Store, task_id: str, known: Collection[str]) -> Iterator[JournalFinding]:
+    """Yield what lies beside the ``known`` files of a result on this disk.
+
+    In S3, a result with another object is not complete.
+    """
+    folder = store.root / task_folder(task_id)
+    for name in sorted(os.listdir(folder)) if folder.is_dir() else ():  # noqa: PTH208 - many
+        if name not in known:
+            yield JournalFinding(f"tasks/{task_id[:12]}/{name}", "it is no file of the result")
 
 
 def damage(task_id: str, error: DataError) -> JournalFinding:

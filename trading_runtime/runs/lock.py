@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, BinaryIO
 
 from trading_runtime.errors import StorageError, UsageError
-from trading_runtime.storage.files import storage_errors
+from trading_runtime.storage.files import open_lock, open_regular, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ def locked(files: RunFiles) -> Iterator[Callable[[], None]]:
     """
     with storage_errors(files.lock):
         files.folder.mkdir(parents=True, exist_ok=True)
-        handle = files.lock.open("ab")
+        handle = open_lock(files.lock)
     with handle:
         if not _take(handle):
             raise UsageError(
@@ -66,7 +66,7 @@ def _take(handle: BinaryIO) -> bool:
 def is_locked(files: RunFiles) -> bool:
     """Return whether a process is running this run now."""
     try:
-        with files.lock.open("rb") as handle:
+        with os.fdopen(open_regular(files.lock), "rb") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:

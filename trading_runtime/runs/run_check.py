@@ -18,7 +18,7 @@ from trading_runtime.records.forms import read_as
 from trading_runtime.records.journal import JournalCheck, JournalFinding, check_journal
 from trading_runtime.records.metadata import RunMetadata
 from trading_runtime.records.plan import read_plan
-from trading_runtime.records.seal import is_sealed_as, sealed_paths
+from trading_runtime.records.seal import is_sealed_as, sealed_paths, stray_names
 from trading_runtime.records.status import Status
 from trading_runtime.results.recomputation import check_against_tasks
 from trading_runtime.storage.files import file_sha256, read_bytes, read_json
@@ -82,6 +82,9 @@ _SUMMARISED = {Status.COMPLETE, Status.INCOMPLETE}
 """Runs of any other status may have an earlier attempt's result, without tasks added since."""
 
 
+_ADDED = "it was added after the run had ended"
+
+
 def _seal_findings(
     files: RunFiles, metadata: RunMetadata, reported: Sequence[JournalFinding]
 ) -> list[JournalFinding]:
@@ -99,6 +102,11 @@ def _seal_findings(
     findings = []
     if not is_sealed_as(read_bytes(files.metadata)):
         findings.append(JournalFinding(name, "it was changed: it is not what it was sealed as"))
+    if metadata.run_id != files.folder.name:
+        findings.append(JournalFinding(name, f"it is that of the run {metadata.run_id!r}"))
+    findings += [JournalFinding(stray, _ADDED) for stray in stray_names(files)]
+    if files.lock.is_file() and files.lock.stat().st_size:
+        findings.append(JournalFinding(files.lock.name, "it was changed: a lock has no content"))
     there = dict(sealed_paths(files))
     for path in sorted(digests.keys() | there.keys()):
         if any(_is_about(finding, path) for finding in reported):
@@ -106,7 +114,7 @@ def _seal_findings(
         if path not in there:
             findings.append(JournalFinding(path, "it is gone"))
         elif path not in digests:
-            findings.append(JournalFinding(path, "it was added after the run had ended"))
+            findings.append(JournalFinding(path, _ADDED))
         elif there[path].is_symlink() or file_sha256(there[path]) != digests[path]:
             findings.append(
                 JournalFinding(path, "it was changed: its sha256 is not the sealed one")

@@ -26,7 +26,7 @@ from trading_runtime.records.account import LeaseRecord, parse_account
 from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.records.journal import entries_of
 from trading_runtime.runs.s3_lock import read_lease
-from trading_runtime.storage.files import storage_errors
+from trading_runtime.storage.files import open_lock, storage_errors
 from trading_runtime.units import steady_seconds
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def without_repeated_fills(entries: Iterable[dict[str, Any]]) -> list[dict[str, 
 def _file_lock(path: Path, taken: Callable[[], UsageError]) -> Iterator[None]:
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("ab")
+        handle = open_lock(path)
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

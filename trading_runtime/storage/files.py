@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from trading_runtime.errors import DataError, StorageError
 
@@ -106,6 +106,20 @@ def _opened(path: str | Path, most: int | None) -> tuple[int, int]:
     return descriptor, facts.st_size
 
 
+def open_lock(path: str | Path) -> BinaryIO:
+    """Open the file of a lock, made if it is missing; raises ``OSError`` for what is no file.
+
+    A FIFO of that name would block.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    try:
+        _refuse_irregular(os.fstat(descriptor), path, None)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "r+b")
+
+
 def text_of_file(path: Path, most: int | None = None, encoding: str = "utf-8") -> str:
     """Return the text of a regular file of at most ``most`` bytes; raises as ``read_bytes``."""
     return read_bytes(path, most).decode(encoding)
@@ -132,6 +146,15 @@ def _made_up() -> frozenset[int]:
         with contextlib.suppress(OSError):
             found.add(os.stat(path).st_dev)  # noqa: PTH116 - see ``read_bytes``
     return frozenset(found)
+
+
+def what_else(path: Path) -> str | None:
+    """Return what a path names if that is neither a file nor a folder: ``a device``, for one."""
+    with contextlib.suppress(OSError, ValueError):
+        kind = stat.S_IFMT(path.stat().st_mode)
+        if kind not in {stat.S_IFREG, stat.S_IFDIR}:
+            return _KINDS.get(kind, "no file")
+    return None
 
 
 def read_json(path: Path) -> Any:

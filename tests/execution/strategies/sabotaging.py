@@ -17,6 +17,8 @@ from pathlib import Path
 from nautilus_trader.model import Bar, BarType
 from nautilus_trader.trading import Strategy, StrategyConfig
 
+from trading_runtime.execution.task import TaskRunner
+
 DAEMON = """
 import os, time
 if os.fork() == 0:
@@ -77,6 +79,18 @@ class Sabotaging(Strategy):
         """Put something else in the place of what everybody uses."""
         json.dumps = lambda *_, **__: "nonsense"
         json.loads = lambda *_, **__: {}
+
+    def gutted(self) -> None:
+        """Forget everything that was imported, and where to find it."""
+        sys.modules.clear()
+        sys.path.clear()
+
+    def undermined(self) -> None:
+        """Let the next task in this process end it."""
+        TaskRunner.run = lambda *_: os._exit(0)  # type: ignore[method-assign]
+
+    def unharmed(self) -> None:
+        """Do nothing, in the process of the task before."""
 
     def mask(self) -> None:
         """Let nobody read what this process writes."""

@@ -24,9 +24,10 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 from trading_runtime.config.strategy_code import BUILTIN_PREFIX, RUNTIME, StrategyCode
 from trading_runtime.engine.strategy.config import build_config, config_fields
 from trading_runtime.engine.strategy.seeding import numpy_seeded, seed_randomness
-from trading_runtime.errors import StrategyError, UsageError
+from trading_runtime.errors import StrategyError, UsageError, said_by
 from trading_runtime.planning.distributions import distributions_of_file, normal_name
 from trading_runtime.planning.environment import ENGINE
+from trading_runtime.storage.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -81,8 +82,8 @@ def refuse_legacy_strategy(file: Path) -> None:
     A file that does not parse is left to the import, whose error is clearer.
     """
     try:
-        found = _legacy_lines(file.read_bytes())
-    except (SyntaxError, ValueError, OSError):
+        found = _legacy_lines(read_bytes(file))
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
         return
     if not found:
         return
@@ -387,13 +388,14 @@ def _import(code: StrategyCode) -> Any:
         if isinstance(error, KeyboardInterrupt):
             raise
         frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if "importlib" not in frame.filename]
+        passed = ("importlib", __file__)
+        own = [frame for frame in frames if not any(each in frame.filename for each in passed)]
         place = f"{own[-1].filename}:{own[-1].lineno}" if own else str(code.file)
         if isinstance(error, SyntaxError) and error.filename is not None:
             # It is in a file that was being read, so it is in no frame.
             place = f"{error.filename}:{error.lineno}"
         raise StrategyError(
-            f"{place}: importing the strategy failed: {type(error).__name__}: {error}"
+            f"{place}: importing the strategy failed: {type(error).__name__}: {said_by(error)}"
         ) from error
 
 

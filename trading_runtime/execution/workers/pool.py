@@ -2,7 +2,8 @@
 
 Workers run the code of a strategy, so nothing that they say is believed unseen. What may be no
 fault of a task is tried again in a fresh process: a worker that was killed from outside, and an
-error of ours or of a disk in a process in which a strategy may have changed anything.
+error of ours or of a disk in a process in which a strategy may have changed anything. So is a
+worker's death, or nonsense that it answers, once other tasks have run in it.
 """
 
 from __future__ import annotations
@@ -231,6 +232,15 @@ class WorkerPool:
             and not self._killing
         )
 
+    def _may_be_anothers(self, worker: WorkerProcess, task: int, kind: Kind) -> bool:
+        """Return whether an earlier task may be what ended a worker during this one."""
+        return (
+            kind is Kind.CRASH
+            and worker.tasks_ended > 0
+            and task not in self._doubted
+            and not self._killing
+        )
+
     def _can_write(self, worker: WorkerProcess) -> bool:
         """Return whether this process can write where a worker says that it could not."""
         places = [self._scratch.path]
@@ -304,6 +314,10 @@ class WorkerPool:
     ) -> Iterator[TaskEvent]:
         """Fail the task that killed the worker; another worker gets the rest of its batch."""
         output, task = worker.last_output(), worker.current
+        if task is not None and self._may_be_anothers(worker, task, kind) and not out_of_memory:
+            self._doubted.add(task)
+            self._replace(worker, waiting)
+            return
         if task is not None:
             worker.pending.remove(task)
         rest = self._replace(worker, waiting)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trading_runtime.errors import Kind, TradingRuntimeError, error_of
+from trading_runtime.errors import Kind, TradingRuntimeError, error_of, said_by
 from trading_runtime.execution.workers.answers import Checked, Ended, Needs, Ready, Started
 from trading_runtime.execution.workers.descendants import adopt_orphans, end_descendants
 from trading_runtime.execution.workers.memory import resident_bytes
@@ -64,6 +64,8 @@ _SHARED = {
     for name in names
 }
 """What everybody uses, from before any strategy was imported, which may replace it."""
+_IMPORTED = {name: sys.modules[name] for name in ("trading_runtime", "json", "os")}
+_SEARCHED = tuple(sys.path)
 
 _kill_switch_is_on = threading.Event()
 _to_kill: list[TaskRunner] = []
@@ -181,6 +183,12 @@ def _restored() -> list[str]:
         if getattr(module, name, None) is not ours:
             setattr(module, name, ours)
             found.append(f"{module.__name__}.{name}")
+    if any(sys.modules.get(name) is not ours for name, ours in _IMPORTED.items()):
+        sys.modules.update(_IMPORTED)
+        found.append("sys.modules")
+    if missing := [path for path in _SEARCHED if path not in sys.path]:
+        sys.path[:0] = missing
+        found.append("sys.path")
     return found
 
 
@@ -274,7 +282,7 @@ def attempt(runner: TaskRunner, index: int) -> Attempt:
         return Attempt(
             _kind(error),
             time.perf_counter() - started,
-            message=abridged(_said(error), _MOST_TOLD),
+            message=abridged(said_by(error) or type(error).__name__, _MOST_TOLD),
             traceback=abridged(
                 getattr(error, "strategy_traceback", "") or _traceback_text(), _MOST_TOLD
             ),
@@ -287,14 +295,6 @@ def attempt(runner: TaskRunner, index: int) -> Attempt:
         rows,
         risk_refusals=runner.risk_refusals,
     )
-
-
-def _said(error: BaseException) -> str:
-    """Return the text of any error; its class may be one that cannot be shown."""
-    try:
-        return str(error) or type(error).__name__
-    except BaseException:  # noqa: BLE001 - the strategy's own code
-        return type(error).__name__
 
 
 def _traceback_text() -> str:
