@@ -249,3 +249,20 @@ def test_an_order_that_the_venue_does_not_find_for_a_while_is_neither_failed_nor
     assert len(live.accepted) == live.protocol.requests["order.create"] == 1
     assert live.booked("one") == live.executed
     assert live.events("order_rejected") == []
+
+
+def test_an_order_without_the_venues_word_is_cancelled_at_the_end_and_told(
+    live: LiveSession,
+) -> None:
+    live.protocol.hides_reports = live.protocol.hides_orders = True
+    live.protocol.order_delay = 600
+    process = live.connect()
+    live.order("rest 0.010 40000.0")
+    until(lambda: live.accepted)
+    code, text = ended(process, signal.SIGTERM)
+    [left] = live.events("orders_left")
+
+    assert code == 143, text
+    assert live.exchange.open_orders == []
+    assert left["orders"] == live.accepted
+    assert live.events("order_ended") == live.events("order_rejected") == []

@@ -469,7 +469,7 @@ class Trading:
         with contextlib.suppress(LeaseLostError):  # from here on another may be
             if cancels:
                 node.halt(_STOPPED)  # a strategy that quotes for ever would quote again
-                await self._insisted(node.cancel_resting, lambda: not node.resting)
+                await self._insisted(node.cancel_resting, lambda: not node.left)
             if flattens:
                 node.halt(_STOPPED)
                 await self._insisted(node.close_positions, lambda: not node.quantities())
@@ -480,7 +480,7 @@ class Trading:
 
     def _report_left(self, *, cancels: bool, flattens: bool) -> None:
         """Record what should be gone and is not."""
-        orders = [item.order_id for item in self.node.resting_facts()] if cancels else []
+        orders = [str(item.client_order_id) for item in self.node.left] if cancels else []
         held = self.node.positions() if flattens else []
         if orders or held:
             positions = [f"{name} {quantity}" for name, quantity, _ in held]

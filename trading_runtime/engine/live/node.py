@@ -292,6 +292,8 @@ class PaperNode:
         found = [order for order in self.resting if order.client_order_id not in asked]
         for instrument_id in sorted({order.instrument_id for order in found}, key=str):
             self._sending.cancel_all_orders(self.strategy, instrument_id)
+        for order in self.unanswered:
+            self._sending.cancel_order(self.strategy, order.client_order_id)
 
     def close_positions(self) -> None:
         """Send market orders that close every position, regardless of halts and limits.
@@ -314,6 +316,16 @@ class PaperNode:
     def resting(self) -> list[Any]:
         """The orders that the venue holds, and those that the engine emulates."""
         return [*self.cache.orders_open(), *self.cache.orders_emulated()]
+
+    @property
+    def unanswered(self) -> list[Any]:
+        """The orders that were sent, and of which the venue has not said anything."""
+        return [order for order in self.cache.orders_inflight() if order.status.name == "SUBMITTED"]
+
+    @property
+    def left(self) -> list[Any]:
+        """The orders that the venue holds, or may hold."""
+        return [*self.resting, *self.unanswered]
 
     def resting_facts(self) -> list[RestingOrder]:
         """Return the resting orders as ``restore_order`` takes them."""
