@@ -531,7 +531,6 @@ class Trading:
             lines=lines,
             sessions=self._sessions,
         )
-        # In a burst it is saved once a second, and no row is late.
         beside = beside and self.deployment.pace != "burst"
         self.storage.outbox.put("account", lambda: self.account.write(state), beside=beside)
 
