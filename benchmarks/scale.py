@@ -76,7 +76,7 @@ def _summarised(bench: Bench, points: int, summary: str) -> tuple[Measured, Fini
 
 
 def large_dataset(bench: Bench) -> list[Row]:
-    """Look at 5,000 instruments with five years of monthly files; plan one, and all together."""
+    """Look at 5,000 instruments with five years of monthly files; plan one, all, and each."""
     folder = bench.folder()
     program(folder / "data", str(bench.size(5_000, 50)), module="benchmarks.programs.large_dataset")
     strategy = {
@@ -90,6 +90,9 @@ def large_dataset(bench: Bench) -> list[Row]:
     together = write_experiment(
         bench.folder(), folder / "data", strategy, partitions={"by": "month"}
     )
+    each = write_experiment(
+        bench.folder(), folder / "data", strategy, partitions={"instruments": "each"}
+    )
     looked = [trading_runtime("data", "inspect", folder / "data") for _ in runs]
     planned = [trading_runtime("plan", experiment) for _ in runs]
     return [
@@ -99,6 +102,11 @@ def large_dataset(bench: Bench) -> list[Row]:
             "planning 5,000 instruments together",
             (2, 300),
             [trading_runtime("plan", together) for _ in runs],
+        ),
+        *_time_and_memory(
+            "planning each of 5,000 instruments",
+            (2, 300),
+            [trading_runtime("plan", each) for _ in runs],
         ),
     ]
 

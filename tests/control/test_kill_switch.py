@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trading_runtime.control.kill_switch import KillSwitch, KillSwitchPoller
-from trading_runtime.errors import KilledError, UsageError
+from trading_runtime.errors import KilledError, StorageError, UsageError
 from trading_runtime.results.store import Store
 
 if TYPE_CHECKING:
@@ -112,3 +112,15 @@ def test_looking_at_a_switch_that_is_off_costs_next_to_nothing(store: Store) -> 
         watch()
     # Done once an event and four times a second: a millisecond would be too much.
     assert (time.perf_counter() - started) / 1_000 < 0.001
+
+
+@pytest.mark.parametrize("name", ["kill-switch", "kill-switch/on", "kill-switch/on/all.json"])
+def test_a_switch_behind_a_link_that_leads_nowhere_cannot_be_read(
+    tmp_path: Path, name: str
+) -> None:
+    link = tmp_path / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to("/nowhere/at/all")
+
+    with pytest.raises(StorageError, match="is a link that leads nowhere"):
+        KillSwitch(Store(tmp_path)).on_for("one")

@@ -18,17 +18,33 @@ from hypothesis import strategies as st
 from tests.small_experiment import ROOT, SmallExperiment
 from trading_runtime.config.code_archive import archive_name, pack_code, unpacked_code
 from trading_runtime.config.deployment import load_deployment
-from trading_runtime.config.loading import load_experiment
+from trading_runtime.config.loading import experiment_of, load_experiment
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.datasets.data_file import load_preparation
 from trading_runtime.datasets.manifest import read_manifest
+from trading_runtime.deployments.state import DeploymentState, Request, SupervisorFolder
 from trading_runtime.errors import DataError, TradingRuntimeError
 from trading_runtime.evidence.bundle import bundle_run, unpack
 from trading_runtime.execution.workers.answers import GarbledError, read_answer
 from trading_runtime.operations.reconciliation import read_snapshot
+from trading_runtime.records.account import (
+    AccountState,
+    HeldPosition,
+    LeaseRecord,
+    parse_account,
+    parse_lease,
+)
 from trading_runtime.records.journal import parse_line, whole_lines
+from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
+from trading_runtime.records.result import read_result
+from trading_runtime.records.run_files import RunFiles
+from trading_runtime.records.trials import read_trials
+from trading_runtime.results.holdout import HoldOut, record_holdout, recorded_holdouts
+from trading_runtime.results.ledger import entries
 from trading_runtime.results.store import Store
+from trading_runtime.search.asking import Asked, SearchInputs
+from trading_runtime.search.generations import keep_generation, name_of, read_generation
 from trading_runtime.storage.folders import LocalFolder
 
 if TYPE_CHECKING:
@@ -76,7 +92,45 @@ def sound(
     code = find_strategy_code("failing.py:Failing", ended.folder)
     journal = ended.run_file("whole", "journal.jsonl").read_bytes()
     snapshot = {"orders": [{"order_id": "O-1", "quantity": "1", "status": "FILLED"}]}
+    kept = SupervisorFolder(folder / "kept")
+    with kept.held():
+        kept.write_state(DeploymentState("one", "one.yaml", "program", history=[(1.0, "up")]))
+        kept.write_request("one", Request())
+        kept.write_problems({"one.yaml": "name: is missing"})
+    held = HoldOut(("BTCUSDT-PERP.SIM",), 1_704_240_000_000_000_000)
+    other = Store(folder / "results")
+    record_holdout(other, held)
+    [held_out] = (other.root / "holdouts").iterdir()
+    entry = next((ended.results / "ledger").iterdir())
+    search = {"method": "random", "points": 2}
+    inputs = SearchInputs.of(
+        experiment_of(ended.content | {"search": search}, ended.folder).experiment
+    )
+    keep_generation(other, "x", 0, inputs, [Asked((1,), (0.5,))])
+    account = AccountState(
+        session="s-1",
+        terms="ab" * 32,
+        at=1,
+        is_complete=False,
+        balances=["1 USDT"],
+        positions=[HeldPosition("X.SIM", "1", "2.5")],
+        orders=[],
+        strategy={"a": "AA=="},
+        lines=3,
+        sessions=[],
+    )
     return {
+        "state": (kept.states / "one.json").read_bytes(),
+        "request": (kept.requests / "one.json").read_bytes(),
+        "problems": (kept.folder / "problems.json").read_bytes(),
+        "hold-out": held_out.read_bytes(),
+        "ledger": entry.read_bytes(),
+        "generation": (other.root / name_of("x", 0)).read_bytes(),
+        "account": account.to_json(),
+        "lease": LeaseRecord(token=1, holder="a", session="s-1", until=1.0).to_json(),
+        "result": ended.run_file("whole", "result.json").read_bytes(),
+        "metadata": ended.run_file("whole", "metadata.json").read_bytes(),
+        "trials": ended.run_file("whole", "trials.json").read_bytes(),
         "experiment": ended.path.read_bytes(),
         "yaml": b"name: x\nseed: 1\ndataset: {path: data}\nparameters:\n  fast: [1, 2]\n",
         "deployment": (ROOT / "trading_runtime" / "local" / "paper.yaml").read_bytes(),
@@ -102,6 +156,24 @@ def _archive(path: Path) -> None:
         pass
 
 
+def _supervised(path: Path) -> SupervisorFolder:
+    return SupervisorFolder(path.parent.parent)
+
+
+def _store(path: Path) -> Store:
+    return Store(path.parent.parent)
+
+
+def _told(parse: Callable[[bytes], object]) -> Callable[[Path], object]:
+    """Return a parser of bytes, whose callers tell a ``ValueError`` with the place."""
+
+    def of_file(path: Path) -> None:
+        with suppress(ValueError):
+            parse(path.read_bytes())
+
+    return of_file
+
+
 PARSERS: Mapping[str, tuple[str, Callable[[Path], object]]] = {
     "experiment": ("x.json", load_experiment),
     "yaml": ("x.yaml", load_experiment),
@@ -114,6 +186,20 @@ PARSERS: Mapping[str, tuple[str, Callable[[Path], object]]] = {
     "code": ("x.tar", _archive),
     "snapshot": ("x.json", read_snapshot),
     "table": ("orders.csv", read_snapshot),
+    "state": ("state/one.json", lambda path: _supervised(path).read_states()),
+    "request": ("requests/one.json", lambda path: _supervised(path).request("one")),
+    "problems": ("problems.json", lambda path: SupervisorFolder(path.parent).read_problems()),
+    "hold-out": ("holdouts/a.json", lambda path: recorded_holdouts(_store(path))),
+    "ledger": ("ledger/a.json", lambda path: list(entries(_store(path)))),
+    "generation": (
+        "runs/x/search/000.json",
+        lambda path: read_generation(Store(path.parents[3]), "x", 0),
+    ),
+    "account": ("state.json", _told(parse_account)),
+    "lease": ("lease.json", _told(parse_lease)),
+    "result": ("result.json", lambda path: read_result(RunFiles(path.parent))),
+    "metadata": ("metadata.json", lambda path: read_metadata(RunFiles(path.parent))),
+    "trials": ("trials.json", lambda path: read_trials(RunFiles(path.parent))),
 }
 
 
@@ -135,6 +221,7 @@ def test_any_bytes_are_read_or_refused(
     @given(damaged(sound[kind]))
     def try_it(content: bytes) -> None:
         path = tmp_path_factory.mktemp("fuzz") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         with suppress(TradingRuntimeError):
             parse(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import Kind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.small_experiment import SmallExperiment
 
 
@@ -34,7 +37,9 @@ def peek(experiment: SmallExperiment, how: str, every: int = 20, **changes: Any)
     experiment.write()
 
 
-@pytest.mark.parametrize("how", ["fair", "timer", "resting", "internal", "equity"])
+@pytest.mark.parametrize(
+    "how", ["fair", "timer", "resting", "internal", "equity", "rolling", "right"]
+)
 def test_a_fair_strategy_sends_the_same_orders_on_cut_data(
     small: SmallExperiment, capsys: pytest.CaptureFixture[str], how: str
 ) -> None:
@@ -81,6 +86,40 @@ def test_a_strategy_that_sends_an_order_unless_it_sees_the_next_row_is_caught_be
     minutes = int(between["until"][14:16]) + 60 * int(between["until"][11:13])
     assert minutes % 20 == 0, "a bar at which it decides"
     assert between["difference"]["second"].startswith(between["until"])
+
+
+def test_bars_that_are_resampled_and_named_by_where_they_begin_are_caught(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bar of an instant ends with a close that is yet to come; cut data does not have it."""
+    peek(small, "left")
+    code, found, message = checked(capsys, small, "lookahead", "check", "run", "--cuts", "12")
+
+    assert code == Kind.DIFFERS.exit_code
+    assert "orders depend on rows that lie after them" in message
+    assert found["files_opened"] == []
+
+
+def test_what_was_made_from_all_data_is_told_of_wherever_a_strategy_loads_it(
+    small: SmallExperiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fitted model, the next day's file, a table read at import, and a download kept before."""
+    model, table = small.folder / "fitted.pickle", small.folder / "table.json"
+    tomorrow, kept = small.folder / "fitted-2024-01-02.csv", tmp_path / "kept.csv"
+    model.write_bytes(pickle.dumps([0.5]))
+    table.write_text("{}")
+    tomorrow.write_text("close\n")
+    kept.write_text("close\n")
+    code = small.folder / "peeking.py"
+    peek(small, "learned", every=100, file=str(model.with_suffix("")))
+    loads = f"TABLE, KEPT = (Path(name).read_text() for name in {[str(table), str(kept)]})"
+    first = "if TYPE_CHECKING:"
+    code.write_text(code.read_text().replace(first, f"{loads}\n{first}", 1))
+    ended, found, message = checked(capsys, small, "lookahead", "check", "run", "--cuts", "1")
+
+    assert ended == Kind.DIFFERS.exit_code
+    assert sorted(found["files_opened"]) == sorted(map(str, (model, table, tomorrow, kept)))
+    assert "the strategy opens" in message
 
 
 def test_orders_that_follow_from_the_time_or_chance_are_told_apart_from_later_rows(

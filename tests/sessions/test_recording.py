@@ -47,8 +47,11 @@ class Sent:
             def submit_order_list(self, orders: list[Any]) -> None:
                 sent.done.append(f"sent {len(orders)} orders")
 
-            modify_order = modify_orders = cancel_all_orders = None
-            cancel_order = cancel_orders = on_order_event = on_position_event = None
+            def cancel_order(self, order_id: str) -> None:
+                sent.done.append(f"asked about {order_id}")
+
+            modify_order = modify_orders = cancel_orders = cancel_all_orders = cancel_order
+            on_order_event = on_position_event = None
             on_order_rejected = on_order_modify_rejected = on_order_cancel_rejected = None
 
         sent, of_strategy = self, Strategy
@@ -129,6 +132,20 @@ def test_without_the_lease_nothing_is_sent_and_the_session_hears_of_it() -> None
 
     assert sent.done == []
     assert isinstance(sent.records.error, LeaseLostError)
+
+
+@pytest.mark.parametrize(
+    "request_name",
+    ["modify_order", "modify_orders", "cancel_order", "cancel_orders", "cancel_all_orders"],
+)
+def test_a_change_or_a_cancellation_needs_the_lease_as_an_order_does(request_name: str) -> None:
+    holder, other = Sent(allow), Sent(refuse)
+    getattr(holder.strategy, request_name)("O-1")
+    with pytest.raises(LeaseLostError):
+        getattr(other.strategy, request_name)("O-1")
+
+    assert (holder.done, other.done) == (["asked about O-1"], [])
+    assert isinstance(other.records.error, LeaseLostError)
 
 
 def test_after_an_error_nothing_is_written_and_nothing_sent() -> None:

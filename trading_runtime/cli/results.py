@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from trading_runtime.errors import DataError, StorageError, UsageError
 from trading_runtime.report.formatting import METRICS, instant, label, statistic, value_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import polars as pl
 
@@ -31,21 +32,43 @@ _POINT_COLUMNS = ("net_profit", "return", "sharpe", "sortino", "max_drawdown", "
 _TASK_COLUMNS = (*_POINT_COLUMNS, "fees", "exposure", "denied_orders", "open_positions")
 
 
-def print_runs(overviews: Iterable[Mapping[str, Any]]) -> None:
+@dataclass(frozen=True)
+class ResultOverview:
+    """How a run ended, and what came of it."""
+
+    run_id: str
+    experiment: str | None
+    """``None``, like the times, when the metadata are absent or damaged."""
+    status: str
+    started: str | None
+    ended: str | None
+    result: RunResult | None
+    """``None`` when there is none, or it is damaged."""
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the overview as JSON content."""
+        document = {} if self.result is None else self.result.to_document()
+        return {
+            "run_id": self.run_id,
+            "experiment": self.experiment,
+            "status": self.status,
+            "started": self.started,
+            "ended": self.ended,
+            "run_digest": document.get("run_digest"),
+            "counts": document.get("counts"),
+            "failed_by_kind": document.get("failed_by_kind", {}),
+            "objective": document.get("objective"),
+            "best": document.get("best"),
+        }
+
+
+def print_runs(overviews: Iterable[ResultOverview]) -> None:
     """Print a line for each run."""
-    rows = [
-        [
-            each["run_id"],
-            each["status"],
-            "{ok}/{planned}".format_map(each["counts"]) if each["counts"] else "",
-            *_best_cells(each),
-        ]
-        for each in overviews
-    ]
+    rows = [[each.run_id, each.status, *_result_cells(each.result)] for each in overviews]
     _print_table(["run", "status", "tasks ok", "objective", "best", "point"], rows, "lllllr")
 
 
-def print_overview(overview: Mapping[str, Any]) -> None:
+def print_overview(overview: ResultOverview) -> None:
     """Print how a run ended, what failed, and which point is the best."""
     for line in _overview_lines(overview):
         say(line)
@@ -89,36 +112,35 @@ def print_tasks(tasks: pl.DataFrame, emphasis: Sequence[str]) -> None:
     _print_table(heads, rows, "rlll" + "r" * len(shown))
 
 
-def _overview_lines(overview: Mapping[str, Any]) -> Iterator[str]:
-    counts, objective, best = overview["counts"], overview["objective"], overview["best"]
-    line = f"{overview['run_id']}: {overview['status']}"
-    if counts:
-        line += f", {counts['ok']} of {counts['planned']} tasks ok"
-        line += "".join(f", {counts[key]} {key}" for key in ("failed", "missing") if counts[key])
-    yield line
-    if overview["failed_by_kind"]:
-        kinds = (f"{kind} {count}" for kind, count in overview["failed_by_kind"].items())
-        yield f"failed by kind: {', '.join(kinds)}"
-    if not objective:
+def _overview_lines(overview: ResultOverview) -> Iterator[str]:
+    line, result = f"{overview.run_id}: {overview.status}", overview.result
+    if result is None:
+        yield line
         return
-    line = f"objective: {objective['direction']} {objective['metric']}; "
-    if not best:
+    counts, objective, best = result.counts, result.objective, result.best
+    line += f", {counts.ok} of {counts.planned} tasks ok"
+    numbers = {"failed": counts.failed, "missing": counts.missing}
+    yield line + "".join(f", {number} {name}" for name, number in numbers.items() if number)
+    if result.failed_by_kind:
+        kinds = (f"{kind} {count}" for kind, count in result.failed_by_kind.items())
+        yield f"failed by kind: {', '.join(kinds)}"
+    line = f"objective: {objective.direction} {objective.metric}; "
+    if best is None:
         yield line + "no best point is named"
         return
-    parameters = ", ".join(f"{name}={value}" for name, value in best["parameters"].items())
-    value = _typed(statistic(objective["metric"], best["value"]))
+    parameters = ", ".join(f"{name}={value}" for name, value in best.parameters.items())
+    value = _typed(statistic(objective.metric, best.value))
     where = f" ({parameters})" if parameters else ""
-    yield f"{line}best: point {best['point']}{where}, {label(objective['metric'])} {value}"
+    yield f"{line}best: point {best.point}{where}, {label(objective.metric)} {value}"
 
 
-def _best_cells(overview: Mapping[str, Any]) -> list[str]:
-    objective, best = overview["objective"], overview["best"]
-    if not objective:
-        return ["", "", ""]
-    metric = objective["metric"]
-    return (
-        [metric, statistic(metric, best["value"]), str(best["point"])] if best else [metric, "", ""]
-    )
+def _result_cells(result: RunResult | None) -> list[str]:
+    if result is None:
+        return ["", "", "", ""]
+    tasks, metric = f"{result.counts.ok}/{result.counts.planned}", result.objective.metric
+    if result.best is None:
+        return [tasks, metric, "", ""]
+    return [tasks, metric, statistic(metric, result.best.value), str(result.best.point)]
 
 
 def _columns(usual: Sequence[str], emphasis: Sequence[str]) -> list[str]:
@@ -161,7 +183,7 @@ def list_results(folder: str, *, as_json: bool) -> None:
     store = open_results(folder)
     found = [_overview_of_any(store, run_id) for run_id in runs_by_start(store)]
     if as_json:
-        say(json.dumps(found, ensure_ascii=False))
+        say(json.dumps([each.to_document() for each in found], ensure_ascii=False))
         return
     if not found:
         say(f"no runs in {folder}", err=True)
@@ -213,7 +235,7 @@ def show_results(  # noqa: PLR0913 - one argument for each option of the command
         )
     if as_json:
         name = "points" if point is None else "tasks"
-        say(json.dumps({**overview, name: plain_rows(table)}, ensure_ascii=False))
+        say(json.dumps({**overview.to_document(), name: plain_rows(table)}, ensure_ascii=False))
         return
     print_overview(overview)
     say("")
@@ -381,7 +403,7 @@ def _write(target: Path, write: Callable[[], object]) -> None:
         ) from error
 
 
-def _overview_of_any(store: Store, run_id: str) -> dict[str, Any]:
+def _overview_of_any(store: Store, run_id: str) -> ResultOverview:
     """Return what can be said about a run, even a damaged one: the others are still listed."""
     from trading_runtime.records.result import read_result
 
@@ -389,30 +411,25 @@ def _overview_of_any(store: Store, run_id: str) -> dict[str, Any]:
     try:
         return _overview(store, files, read_result(files))
     except DataError:
-        return _overview(store, files, None) | {"status": "damaged"}
+        return replace(_overview(store, files, None), status="damaged")
 
 
-def _overview(store: Store, files: RunFiles, result: RunResult | None) -> dict[str, Any]:
+def _overview(store: Store, files: RunFiles, result: RunResult | None) -> ResultOverview:
     from trading_runtime.records.metadata import read_metadata
     from trading_runtime.runs.overview import shown_status
 
     run_id, metadata = files.folder.name, None
-    document = {} if result is None else result.to_document()
     # Results do not depend on metadata that are damaged.
     with contextlib.suppress(DataError):
         metadata = read_metadata(files)
-    return {
-        "run_id": run_id,
-        "experiment": metadata and metadata.experiment_name,
-        "status": shown_status(store, run_id, metadata),
-        "started": metadata and metadata.started,
-        "ended": metadata and metadata.ended,
-        "run_digest": document.get("run_digest"),
-        "counts": document.get("counts"),
-        "failed_by_kind": document.get("failed_by_kind", {}),
-        "objective": document.get("objective"),
-        "best": document.get("best"),
-    }
+    return ResultOverview(
+        run_id,
+        None if metadata is None else metadata.experiment_name,
+        shown_status(store, run_id, metadata),
+        None if metadata is None else metadata.started,
+        None if metadata is None else metadata.ended,
+        result,
+    )
 
 
 def _read_table(files: RunFiles, name: str) -> tuple[RunResult, pl.DataFrame]:

@@ -28,7 +28,7 @@ from trading_runtime.datasets.data_file import (
 from trading_runtime.datasets.manifest_entries import DataFile, DataType, InstrumentFile, RowGroup
 from trading_runtime.datasets.slices import folder_name
 from trading_runtime.errors import DataError
-from trading_runtime.storage.files import file_sha256
+from trading_runtime.storage.files import file_sha256, refuse_irregular
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class CatalogFile:
     def open(cls, path: Path) -> CatalogFile:
         """Open ``path``; raises ``DataError`` when it is not a Parquet file."""
         try:
+            refuse_irregular(path)
             parquet = pq.ParquetFile(path)
             schema = parquet.schema_arrow
         except (OSError, pa.ArrowException) as error:

@@ -29,6 +29,7 @@ from trading_runtime.datasets.raw_content import (
 )
 from trading_runtime.datasets.remote_files import RemoteFile, find_remote, is_address
 from trading_runtime.errors import DataError
+from trading_runtime.storage.files import what_else
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from trading_runtime.datasets.data_file import Series
     from trading_runtime.datasets.raw_content import RawPath
 
-BLOCK_BYTES = 2 << 20
+BLOCK_BYTES = 4 << 20
 """Text that is parsed at once: more needs more memory, less needs more calls."""
 BLOCK_ROWS = 65_536
 """Rows of a binary file that are read at once."""
@@ -592,5 +593,7 @@ def _paths(pattern: str) -> Sequence[RawPath]:
     files = [Path(name) for name in names if Path(name).is_file()]
     if not files:
         what = "no file matches this pattern" if is_pattern else "there is no such file"
+        if other := what_else(Path(pattern)):
+            what = f"is {other}, no regular file"
         raise DataError(f"{pattern}: {what}; correct the path")
     return files

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from trading_runtime.planning.piece_table import TablePieces
 from trading_runtime.records.plan import ReturnDays
+from trading_runtime.records.planned_data import NUMBER, PART, ROWS_AT_ONCE, numbered
+from trading_runtime.sequences import in_batches
 from trading_runtime.units import day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from trading_runtime.planning.partitions import Partition
 
@@ -21,8 +24,10 @@ def planned_days(partitions: Sequence[Partition], *, every_day: bool) -> ReturnD
     """
     known: set[int] = set()
     possible: set[int] = set()
-    for partition in partitions:
-        in_part, maybe = _days(partition)
+    listed = [item for item in partitions if not isinstance(item.row_groups, TablePieces)]
+    tabled = ((item, item.row_groups) for item in partitions)
+    of_tables = [(item, rows) for item, rows in tabled if isinstance(rows, TablePieces)]
+    for in_part, maybe in itertools.chain(map(_days, listed), _days_of_tables(of_tables)):
         known |= in_part
         possible |= maybe
     if every_day:
@@ -31,8 +36,6 @@ def planned_days(partitions: Sequence[Partition], *, every_day: bool) -> ReturnD
 
 
 def _days(partition: Partition) -> tuple[set[int], set[int]]:
-    if isinstance(partition.row_groups, TablePieces):
-        return _days_of_table(partition.row_groups, partition.start, partition.end - 1)
     start, last_instant = partition.start, partition.end - 1
     groups = [
         (max(group.first, start), min(group.last, last_instant), group)
@@ -56,22 +59,36 @@ def _days(partition: Partition) -> tuple[set[int], set[int]]:
     return known, possible
 
 
-def _days_of_table(pieces: TablePieces, start: int, last_instant: int) -> tuple[set[int], set[int]]:
+def _days_of_tables(
+    partitions: Sequence[tuple[Partition, TablePieces]],
+) -> Iterator[tuple[set[int], set[int]]]:
+    """Yield the days of some partitions at a time; equal stretches of equal windows count once."""
     import polars as pl
 
-    first, last = pl.col("first"), pl.col("last")
-    groups = pieces.table.frame.select("first", "last")[pieces.numbers]
-    groups = groups.unique().filter(last >= start, first <= last_instant)
-    bounds: list[tuple[int, int]] = groups.rows()
-    begin = max(min((early for early, _ in bounds), default=start), start)
-    known = {day_of(ts) for bound in bounds for ts in bound if begin < ts <= last_instant}
-    possible = {
-        day
-        for early, late in bounds
-        if min(late, last_instant) > begin
-        for day in range(day_of(max(early, begin + 1)), day_of(min(late, last_instant)) + 1)
-    }
-    return known, possible
+    first, last, end = pl.col("first"), pl.col("last"), pl.col("end")
+    for some in in_batches(partitions, lambda item: len(item[1]), ROWS_AT_ONCE):
+        windows = pl.DataFrame(
+            [(number, item.start, item.end - 1) for number, (item, _) in enumerate(some)],
+            schema={PART: pl.UInt32, "start": pl.Int64, "end": pl.Int64},
+            orient="row",
+        )
+        groups = numbered([rows.numbers for _, rows in some])
+        table = some[0][1].table.frame
+        groups = groups.select(
+            PART, *(table[name].gather(groups[NUMBER]) for name in ("first", "last"))
+        )
+        groups = groups.join(windows, on=PART).filter(last >= pl.col("start"), first <= end)
+        begin = pl.max_horizontal(first.min().over(PART), "start").alias("begin")
+        bounds = groups.select(first, last, end, begin).unique().rows()
+        yield (
+            {day_of(ts) for *ends, stop, begin in bounds for ts in ends if begin < ts <= stop},
+            {
+                day
+                for early, late, stop, begin in bounds
+                if min(late, stop) > begin
+                for day in range(day_of(max(early, begin + 1)), day_of(min(late, stop)) + 1)
+            },
+        )
 
 
 def _span(days: set[int]) -> int:

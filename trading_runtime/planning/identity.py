@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,8 @@ from trading_runtime.records.inputs import (
     SeriesInputs,
     TaskInputs,
 )
-from trading_runtime.records.planned_data import TabledData
+from trading_runtime.records.planned_data import ROWS_AT_ONCE, TabledData, canonical_jsons
+from trading_runtime.sequences import in_batches
 from trading_runtime.units import parse_duration
 
 if TYPE_CHECKING:
@@ -136,21 +137,37 @@ def partition_digests(
     partitions: Iterable[PlannedPartition], instruments: Mapping[str, InstrumentDefinition]
 ) -> Iterator[str]:
     """Yield the digests of planned partitions' inputs, as ``partition_digest`` returns them."""
-    definitions = functools.lru_cache(maxsize=1)(
-        lambda names: canonical_json([instruments[name].content for name in names]).decode()
-    )
-    for item in partitions:
-        if not isinstance(item.data, TabledData):
-            yield partition_digest(partition_inputs(item, instruments))
+
+    @functools.cache
+    def definition(name: str) -> str:
+        return canonical_json(instruments[name].content).decode()
+
+    @functools.lru_cache(maxsize=1)
+    def definitions(names: tuple[str, ...]) -> str:
+        return f"[{','.join(map(definition, names))}]"
+
+    for table, some in itertools.groupby(partitions, _table):
+        if table is None:
+            yield from (partition_digest(partition_inputs(item, instruments)) for item in some)
             continue
-        # Thousands of series: as text, and their definitions once for all windows.
-        rest = partition_inputs(replace(item, instruments=(), data=()), {}).to_document()
-        texts = {key: canonical_json(value).decode() for key, value in rest.items()} | {
-            "instruments": definitions(item.instruments),
-            "data": item.data.canonical_json(),
-        }
-        inner = ",".join(f'"{key}":{text}' for key, text in sorted(texts.items()))
-        yield hashlib.sha256(f"{{{inner}}}".encode()).hexdigest()
+        pairs = ((item, item.data) for item in some if isinstance(item.data, TabledData))
+        for batch in in_batches(pairs, lambda pair: len(pair[1].numbers), ROWS_AT_ONCE):
+            texts = canonical_jsons([data for _, data in batch])
+            for (item, _), text in zip(batch, texts, strict=True):
+                # Thousands of series: as text, and their definitions once for all windows.
+                window = PartitionInputs(
+                    (), item.start, item.end, item.warmup_start, (), item.data_end
+                )
+                stated = {key: str(value) for key, value in window.to_document().items()} | {
+                    "instruments": definitions(item.instruments),
+                    "data": text,
+                }
+                inner = ",".join(f'"{key}":{value}' for key, value in sorted(stated.items()))
+                yield hashlib.sha256(f"{{{inner}}}".encode()).hexdigest()
+
+
+def _table(partition: PlannedPartition) -> int | None:
+    return id(partition.data.table) if isinstance(partition.data, TabledData) else None
 
 
 def task_id(common_digest: str, config: Mapping[str, Any], partition_digest: str) -> str:

@@ -25,7 +25,6 @@ import difflib
 import itertools
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from trading_runtime.config.experiment import PartitionUnit
@@ -133,34 +132,49 @@ class Series:
     gaps: tuple[Gap, ...]
     """Gaps known to have no rows: instants of the rows on both sides."""
 
-    @cached_property
-    def _firsts(self) -> tuple[int, ...]:
-        return tuple(group.first for _, group in self.pieces)
 
-    @cached_property
-    def _lasts(self) -> tuple[int, ...]:
-        """The latest row up to and including each piece."""
-        return tuple(itertools.accumulate((group.last for _, group in self.pieces), max))
+class Spans:
+    """Where the row groups of a series begin and end, and how large they are, in their order."""
 
-    def touching(self, start: int, end: int) -> list[Piece]:
-        """Return the pieces that can have rows in ``[start, end)``."""
-        low = bisect.bisect_left(self._lasts, start)
-        high = bisect.bisect_left(self._firsts, end)
-        return [piece for piece in self.pieces[low:high] if self.rows(piece, start, end)[1]]
+    def __init__(self, series: Series) -> None:
+        pieces = series.pieces
+        if isinstance(pieces, TablePieces):
+            self.firsts, self.lasts, self.rows, self.bytes = pieces.numbers_of(
+                "first", "last", "rows", "bytes"
+            )
+        else:
+            groups = [group for _, group in pieces]
+            self.firsts = [group.first for group in groups]
+            self.lasts = [group.last for group in groups]
+            self.rows = [group.rows for group in groups]
+            self.bytes = [group.bytes for group in groups]
+        self._latest = list(itertools.accumulate(self.lasts, max))
+        self._gaps = series.gaps
 
-    def rows(self, piece: Piece, start: int, end: int) -> tuple[int, int]:
-        """Return how many rows of ``piece`` are in ``[start, end)``: at least and at most."""
-        group = piece[1]
-        if start <= group.first and group.last < end:
-            return group.rows, group.rows
-        if group.last < start or end <= group.first or self._is_gap(start, end):
+    @property
+    def bounds(self) -> list[int]:
+        """When their first and last rows are."""
+        return [*self.firsts, *self.lasts]
+
+    def touching(self, start: int, end: int) -> list[int]:
+        """Return the places of the row groups that can have rows in ``[start, end)``."""
+        low = bisect.bisect_left(self._latest, start)
+        high = bisect.bisect_left(self.firsts, end)
+        return [at for at in range(low, high) if self.counted(at, start, end)[1]]
+
+    def counted(self, at: int, start: int, end: int) -> tuple[int, int]:
+        """Return how many rows of a row group are in ``[start, end)``: at least and at most."""
+        first, last, rows = self.firsts[at], self.lasts[at], self.rows[at]
+        if start <= first and last < end:
+            return rows, rows
+        if last < start or end <= first or self._is_gap(start, end):
             return 0, 0
-        outside = (group.first < start) + (group.last >= end)
-        return 2 - outside, group.rows - outside
+        outside = (first < start) + (last >= end)
+        return 2 - outside, rows - outside
 
     def _is_gap(self, start: int, end: int) -> bool:
-        place = bisect.bisect_left(self.gaps, (start, 0)) - 1
-        return place >= 0 and end <= self.gaps[place][1]
+        place = bisect.bisect_left(self._gaps, (start, 0)) - 1
+        return place >= 0 and end <= self._gaps[place][1]
 
 
 def choose_series(
@@ -194,8 +208,7 @@ def choose_series(
     _check_all_present(settings, chosen)
     keys = [series.key for series in chosen]
     within = None if cut is None else _needed(chosen, cut)
-    together = cut is not None and cut.instruments == "together"
-    frame = manifest.table_of(keys, within) if together else None
+    frame = None if cut is None else manifest.table_of(keys, within)
     table = None if frame is None else PieceTable.of(frame, chosen)
     files: dict[SeriesKey, list[DataFile]] = defaultdict(list)
     for file in () if table else manifest.files_of(keys, within):
@@ -230,8 +243,12 @@ def _needed(chosen: Sequence[SeriesTotals], settings: PartitionSettings) -> Wind
     """Return the stretch in which the rows of all partitions are, warm-up included."""
     bounds = _Bounds.of(chosen, settings)
     warmup = parse_duration(settings.warmup) if settings.warmup else 0
+    # A window may begin before the first row of the market and end after the last, and custom rows
+    # may be there.
+    start = min(series.first for series in chosen) if bounds.clip_start is None else bounds.start
+    end = max(series.last for series in chosen) + 1 if bounds.clip_end is None else bounds.end
     # A funding rate that is sent at the end of a window belongs to it, too.
-    return bounds.start - warmup, bounds.end + 1
+    return start - warmup, end + 1
 
 
 def _pieces(files: list[DataFile]) -> tuple[Piece, ...]:
@@ -334,7 +351,9 @@ def partitions(chosen: list[Series], partition_settings: PartitionSettings) -> P
     planned = [
         partition
         for names, group, windows in asked
-        for partition in _partitions(group, names, windows, warmup)
+        for partition in _partitions(
+            group, names, windows, warmup, has_all=len(group) == len(chosen)
+        )
     ]
     found = {(item.instruments, item.start) for item in planned}
     empty = [
@@ -436,34 +455,41 @@ def _calendar(calendar: Windows, first: int, last: int, bounds: _Bounds) -> list
 
 
 def _by_size(group: list[Series], settings: PartitionSettings, bounds: _Bounds) -> list[Window]:
+    by_rows = settings.by is PartitionUnit.ROWS
     row_groups = sorted(
-        (piece[1] for series in group for piece in series.touching(bounds.start, bounds.end)),
-        key=lambda item: (item.first, item.last),
+        (spans.firsts[at], spans.lasts[at], (spans.rows if by_rows else spans.bytes)[at])
+        for spans in map(Spans, group)
+        for at in spans.touching(bounds.start, bounds.end)
     )
     if not row_groups:
         return []
-    by_rows = settings.by is PartitionUnit.ROWS
-    cuts = [max(row_groups[0].first, bounds.start)]
+    cuts = [max(row_groups[0][0], bounds.start)]
     size = 0
-    last = row_groups[0].last
-    for row_group in row_groups:
-        if size >= settings.count and row_group.first > last:
-            cuts.append(row_group.first)
+    last = row_groups[0][1]
+    for first, latest, amount in row_groups:
+        if size >= settings.count and first > last:
+            cuts.append(first)
             size = 0
-        size += row_group.rows if by_rows else row_group.bytes
-        last = max(last, row_group.last)
+        size += amount
+        last = max(last, latest)
     cuts.append(min(last + 1, bounds.end))
     return list(itertools.pairwise(cuts))
 
 
 def _partitions(
-    group: list[Series], names: tuple[str, ...], windows: list[Window], warmup: int
+    group: list[Series],
+    names: tuple[str, ...],
+    windows: list[Window],
+    warmup: int,
+    *,
+    has_all: bool,
 ) -> Iterator[Partition]:
     pieces = group[0].pieces
     last_row = max((series.last for series in of_market(group)), default=0)
-    if not isinstance(pieces, TablePieces):
+    if not has_all or not isinstance(pieces, TablePieces):
+        every = [(series, Spans(series)) for series in group]
         for window in windows:
-            partition = _partition(group, names, window, warmup, last_row)
+            partition = _partition(every, names, window, warmup, last_row)
             if partition is not None:
                 yield partition
         return
@@ -487,23 +513,30 @@ def _partitions(
 
 
 def _partition(
-    group: list[Series], names: tuple[str, ...], window: Window, warmup: int, last_row: int
+    every: list[tuple[Series, Spans]],
+    names: tuple[str, ...],
+    window: Window,
+    warmup: int,
+    last_row: int,
 ) -> Partition | None:
     start, end = window
     warmup_start = start - warmup
-    pieces: list[Piece] = []
-    rows_min = rows_max = 0
-    short = False
-    for series in group:
+    chosen: list[tuple[Series, list[int]]] = []
+    rows_min = rows_max = size = 0
+    short = has_market = False
+    for series, spans in every:
         # A funding rate that is sent at the end and settles there belongs to this window, too.
         last = end + 1 if series.type == "funding_rates" else end
-        touched = series.touching(warmup_start, last)
-        pieces += touched
-        for piece in touched:
-            rows_min += series.rows(piece, start, end)[0]
-            rows_max += series.rows(piece, start, last)[1]
+        touched = spans.touching(warmup_start, last)
+        if touched:
+            chosen.append((series, touched))
+        for at in touched:
+            rows_min += spans.counted(at, start, end)[0]
+            rows_max += spans.counted(at, start, last)[1]
+            size += spans.bytes[at]
         short |= bool(touched) and series.first - series.spacing > warmup_start
-    if not any(series.touching(start, end) for series in of_market(group)):
+        has_market |= series.type != DataType.CUSTOM and bool(spans.touching(start, end))
+    if not has_market:
         return None
     return Partition(
         index=0,
@@ -511,13 +544,26 @@ def _partition(
         end=end,
         warmup_start=warmup_start,
         instruments=names,
-        row_groups=tuple(pieces),
+        row_groups=_picked(chosen),
         rows_min=rows_min,
         rows_max=rows_max,
-        bytes=sum(row_group.bytes for _, row_group in pieces),
+        bytes=size,
         data_end=last_row if last_row < end else None,
         warmup_short=short and warmup > 0,
     )
+
+
+def _picked(chosen: list[tuple[Series, list[int]]]) -> Sequence[Piece]:
+    """Return the row groups at these places of each series."""
+    if isinstance(chosen[0][0].pieces, TablePieces):
+        return TablePieces.joined(
+            [
+                series.pieces.at(places)
+                for series, places in chosen
+                if isinstance(series.pieces, TablePieces)
+            ]
+        )
+    return tuple(series.pieces[at] for series, places in chosen for at in places)
 
 
 def _too_many(count: int) -> UsageError:

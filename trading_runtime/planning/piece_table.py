@@ -47,6 +47,27 @@ class TablePieces(LazySequence[Piece]):
             for group in file.row_groups:
                 yield file, group
 
+    def at(self, places: Sequence[int]) -> TablePieces:
+        """Return those at ascending places."""
+        first, count = places[0], len(places)
+        if places[-1] - first + 1 == count:
+            return TablePieces(self.table, self.numbers.slice(first, count))
+        return TablePieces(self.table, self.numbers[places])
+
+    @classmethod
+    def joined(cls, parts: Sequence[TablePieces]) -> TablePieces:
+        """Return the row groups of several series of a table, in its order."""
+        import polars as pl
+
+        first, *others = parts
+        return cls(first.table, pl.concat(part.numbers for part in parts)) if others else first
+
+    def numbers_of(self, *columns: str) -> list[list[int]]:
+        """Return columns of numbers of the table's rows, which follow one another."""
+        count = len(self.numbers)
+        first = self.numbers[0] if count else 0
+        return [self.table.frame[name].slice(first, count).to_list() for name in columns]
+
     @property
     def data(self) -> TabledData:
         """The same as a plan has it."""
@@ -78,9 +99,8 @@ class PieceTable:
         """Return the table of the row groups in ``frame``, of these series in their order."""
         import polars as pl
 
-        order = frame.select(pl.arg_sort_by(_ORDER)).to_series()
-        if not order.is_sorted():
-            frame = frame[order]
+        if not _is_in_order(frame):
+            frame = frame[frame.select(pl.arg_sort_by(_ORDER)).to_series()]
         key = ["type", "identifier"]
         places = frame.select(*key, number=pl.int_range(pl.len(), dtype=pl.UInt32))
         places = places.group_by(key).agg(at=pl.col("number").min(), count=pl.len())
@@ -97,7 +117,7 @@ class PieceTable:
         return cls(frame, series.with_columns(pl.col("at", "count").fill_null(0)))
 
     def pieces(self, number: int) -> TablePieces:
-        """Return those of a series, by its place among the chosen ones."""
+        """Return those of a series, which follow one another, by its place among the chosen."""
         import polars as pl
 
         first, count = self.series["at"][number], self.series["count"][number]
@@ -193,6 +213,20 @@ class Cutter:
 
         found = self._gaps.filter(pl.col("after") < start, pl.col("before") >= end)["series"]
         return pl.col("series").is_in(found.to_list())
+
+
+def _is_in_order(frame: pl.DataFrame) -> bool:
+    """Whether the order is known without sorting: row groups of a series begin one by one."""
+    import polars as pl
+
+    kind, name, first = (pl.col(column) for column in ("type", "identifier", "first"))
+    same = kind == kind.shift()
+    later = (
+        pl.when(same & (name == name.shift())).then(first > first.shift())
+        .when(same).then(name > name.shift())
+        .otherwise(kind > kind.shift())
+    )  # fmt: skip
+    return bool(frame.select(later.fill_null(value=True).all()).item())
 
 
 def _inside(start: int, stop: pl.Expr) -> pl.Expr:

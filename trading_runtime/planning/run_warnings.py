@@ -15,6 +15,7 @@ from trading_runtime.config.fees import MakerTakerFees, TieredFees
 from trading_runtime.config.messages import key_text, nearest
 from trading_runtime.config.setting_checks import named_instruments
 from trading_runtime.datasets.bar_lengths import bar_length
+from trading_runtime.planning.partitions import Spans
 from trading_runtime.planning.unsupported import MARGIN_ONLY
 from trading_runtime.records.run_warnings import RunWarning, WarningKind
 from trading_runtime.units import DAY, format_instant, parse_instant
@@ -229,7 +230,7 @@ def _day_closes(manifest: Manifest, chosen: Sequence[Series]) -> Iterator[RunWar
         for series in chosen
         if series.identifier in closes
         and "-1-DAY-" in series.identifier
-        and all(group.first % DAY == group.last % DAY == 0 for _, group in series.pieces)
+        and all(at % DAY == 0 for at in Spans(series).bounds)
     )
     if doubtful:
         yield RunWarning(

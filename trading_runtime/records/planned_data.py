@@ -150,26 +150,6 @@ class TabledData(LazySequence[PlannedSeries]):
         for _, found in groupby(rows, key=itemgetter(0, 1)):
             yield PlannedSeries.of(found)
 
-    def canonical_json(self) -> str:
-        """Return what a task's identity states of the data: its content without its location.
-
-        The text is that of ``canonical.canonical_json`` for ``inputs.SeriesInputs``.
-        """
-        import polars as pl
-
-        series = (
-            self._with_hex_digests()
-            .group_by("type", "identifier", maintain_order=True)
-            .agg(
-                pl.col("instrument_id").first(),
-                pl.col("sha256").alias("row_groups"),
-                pl.col("schema_sha256").unique(maintain_order=True).alias("schemas"),
-            )
-        )
-        keys = ("identifier", "instrument_id", "row_groups", "schemas", "type")
-        texts = series.select(pl.struct(keys).struct.json_encode()).to_series()
-        return f"[{','.join(texts)}]"
-
     def _rows(self) -> pl.DataFrame:
         return self.table[self.numbers]
 
@@ -177,6 +157,45 @@ class TabledData(LazySequence[PlannedSeries]):
         import polars as pl
 
         return self._rows().with_columns(pl.col(name).bin.encode("hex") for name in _DIGESTS)
+
+
+PART, NUMBER = "part", "number"
+ROWS_AT_ONCE = 10_000
+"""Row groups of several partitions that are worked on together."""
+
+
+def numbered(parts: Sequence[pl.Series]) -> pl.DataFrame:
+    """Return the numbers of all parts, each with that of its part."""
+    import polars as pl
+
+    counts = pl.DataFrame({PART: range(len(parts)), "count": [len(part) for part in parts]})
+    owners = counts.select(pl.col(PART).cast(pl.UInt32).repeat_by("count").explode())
+    return owners.with_columns(pl.concat(parts).cast(pl.UInt32).alias(NUMBER))
+
+
+def canonical_jsons(every: Sequence[TabledData]) -> list[str]:
+    """Return what a task's identity states of each data of one table: without its location.
+
+    The texts are those of ``canonical.canonical_json`` for ``inputs.SeriesInputs``.
+    """
+    import polars as pl
+
+    rows = numbered([data.numbers for data in every])
+    columns = ("type", "identifier", "instrument_id", "sha256", "schema_sha256")
+    found = every[0].table.select(columns)[rows[NUMBER]].with_columns(rows[PART])
+    series = (
+        found.with_columns(pl.col("sha256", "schema_sha256").bin.encode("hex"))
+        .group_by(PART, "type", "identifier", maintain_order=True)
+        .agg(
+            pl.col("instrument_id").first(),
+            pl.col("sha256").alias("row_groups"),
+            pl.col("schema_sha256").unique(maintain_order=True).alias("schemas"),
+        )
+    )
+    keys = ("identifier", "instrument_id", "row_groups", "schemas", "type")
+    texts = series.select(PART, text=pl.struct(keys).struct.json_encode())
+    joined = texts.group_by(PART, maintain_order=True).agg(pl.col("text").str.join(","))
+    return [f"[{text}]" for text in joined["text"]]
 
 
 def data_documents(

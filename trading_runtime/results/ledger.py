@@ -130,7 +130,7 @@ def entries(store: Store) -> Iterator[Entry]:
     for name in sorted(store.objects.sizes(f"{FOLDER}/")):
         try:
             yield _read_entry(name, store.objects.read(name))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(
                 f"{store.objects.url}/{name}: damaged: {error}; the trials of a run would be "
                 "counted wrong; restore the file, or remove it if its trials should not count"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import decimal
+import functools
 import itertools
 from array import array
 from decimal import Decimal
@@ -54,6 +55,22 @@ SUMMED_COUNTS = (
 COUNTED_FLAGS = ("warmup_short", "ruined")
 
 
+_OBSERVED = ("first_row", "last_row", "observed_days")
+_WINDOWS_KEPT = 1 << 14
+_POINTS_KEPT = 16
+
+
+@functools.lru_cache(_WINDOWS_KEPT)
+def _observed(*facts: Any) -> Observed | None:
+    """Return the times that a summary states; the points of a window have them in common."""
+    return observed_of(dict(zip(_OBSERVED, facts, strict=True)))
+
+
+@functools.lru_cache(_POINTS_KEPT)
+def _counted_days(calendar: Calendar, stretches: tuple[Interval, ...]) -> list[Interval]:
+    return calendar.days(stretches)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class TaskOutcome:
     """The outcome of one task of a point.
@@ -74,7 +91,10 @@ class TaskOutcome:
     @property
     def observed(self) -> Observed | None:
         """The times of the task's rows; ``None`` without any, or without a result."""
-        return None if self.summary is None else observed_of(self.summary)
+        if self.summary is None:
+            return None
+        first, last, days = (self.summary[name] for name in _OBSERVED)
+        return _observed(first, last, tuple(days))
 
 
 class CurvePoint(NamedTuple):
@@ -138,13 +158,16 @@ def chained_curve(outcomes: Iterable[TaskOutcome]) -> list[CurvePoint]:
             start = samples[0][1]
             if not curve:
                 initial = start
+            # What was lost cannot be reinvested: after a ruin the growth stays where it fell to.
+            grows = start > 0 and growth > 0
+            grown = [growth * value / start if grows else growth for _, value in samples]
             # Fewer digits than are carried, so that growth that returns to a peak equals it.
             shorter, before = _FIFTY_DIGITS.plus, initial + profit - start
             curve += [
-                CurvePoint(ts, shorter(_grown(growth, start, value)), before + value)
-                for ts, value in samples
+                CurvePoint(ts, shorter(unit), before + value)
+                for (ts, value), unit in zip(samples, grown, strict=True)
             ]
-            growth = _grown(growth, start, samples[-1][1])
+            growth = grown[-1]
             profit = curve[-1].equity - initial
     return curve
 
@@ -152,7 +175,12 @@ def chained_curve(outcomes: Iterable[TaskOutcome]) -> list[CurvePoint]:
 def point_days(outcomes: Iterable[TaskOutcome], calendar: Calendar) -> list[Interval]:
     """Return the days since the epoch that count as returns of a point."""
     observed = (outcome.observed for outcome in outcomes)
-    return calendar.days(stretch for each in observed if each is not None for stretch in each.days)
+    return [
+        *_counted_days(
+            calendar,
+            tuple(stretch for each in observed if each is not None for stretch in each.days),
+        )
+    ]
 
 
 def point_returns(
@@ -213,13 +241,6 @@ def _within_window(outcome: TaskOutcome) -> list[Trade]:
         trade if trade.ts_closed is not None else trade._replace(ts_closed=end)
         for trade in outcome.trades
     ]
-
-
-def _grown(growth: Decimal, start: Decimal, value: Decimal) -> Decimal:
-    # What was lost cannot be reinvested: after a ruin the growth stays at the level it fell to.
-    if start <= 0 or growth <= 0:
-        return growth
-    return growth * value / start
 
 
 def _overlapping(outcomes: Iterable[TaskOutcome]) -> list[list[TaskOutcome]]:

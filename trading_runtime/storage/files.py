@@ -106,6 +106,11 @@ def _opened(path: str | Path, most: int | None) -> tuple[int, int]:
     return descriptor, facts.st_size
 
 
+def refuse_irregular(path: Path) -> None:
+    """Raise ``OSError`` as ``read_bytes`` does, for readers that open a file themselves."""
+    os.close(open_regular(path))
+
+
 def open_lock(path: str | Path) -> BinaryIO:
     """Open the file of a lock, made if it is missing; raises ``OSError`` for what is no file.
 

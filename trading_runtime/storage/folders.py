@@ -53,10 +53,21 @@ class LocalFolder:
                 file.seek(start)
                 return file.read(most)
         except FileNotFoundError:
+            if (link := self._broken_link(name)) is not None:
+                # Neither is this: what it led to may be a kill switch that is on.
+                raise UnreadableError(link, "is a link that leads nowhere") from None
             raise MissingError(f"{path}: there is no such file") from None
         except OSError as error:
             # A file where a folder belongs is no answer: a kill switch there may be on.
             raise _unreadable(path, error) from error
+
+    def _broken_link(self, name: str) -> str | None:
+        path = self.url
+        for part in name.split("/"):
+            path = f"{path}/{part}"
+            if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114 - text
+                return path
+        return None
 
     def read_version(self, name: str) -> tuple[bytes, str]:
         """Return a file, and its version for ``replace``."""

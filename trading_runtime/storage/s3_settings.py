@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from trading_runtime.errors import StorageError
+from trading_runtime.storage.files import read_bytes
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Credential, S3Store
 
+_MOST_CERTIFICATES = 10_000_000
 _CONNECT_SECONDS = 5
 _WHOLE_SECONDS = 3_600
 _RENEWAL = timedelta(minutes=5)
@@ -108,7 +110,7 @@ def _client_options(settings: _Settings, read_seconds: float) -> ClientConfig:
     }
     if bundle := os.environ.get("AWS_CA_BUNDLE"):
         try:
-            options["root_certificate"] = Path(bundle).read_bytes()
+            options["root_certificate"] = read_bytes(bundle, _MOST_CERTIFICATES)
         except OSError as error:
             raise StorageError("AWS_CA_BUNDLE is no file that can be read") from error
     return options

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import pickle
 import socket
 import sqlite3
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from nautilus_trader.indicators import SimpleMovingAverage
 from nautilus_trader.model import Bar, BarType, OrderSide, Price, Quantity
 from nautilus_trader.trading import Strategy, StrategyConfig
 
@@ -42,6 +44,8 @@ class Peeking(Strategy):
         self.mean = 0.0
         self.rows = 0
         self.closes: list[Decimal] = []
+        self.resampled: dict[dt.datetime, Decimal] = {}
+        self.average = SimpleMovingAverage(10)
 
     def on_start(self) -> None:
         self.subscribe_bars(self.settings.bar_type)
@@ -56,6 +60,13 @@ class Peeking(Strategy):
             closes = pl.concat([pl.read_parquet(file)["close"] for file in files])
             self.closes = closes.to_list()
             self.rows = len(self.closes) if how == "rows" else 0
+        elif how in {"left", "right"}:
+            self.resample("left" if how == "left" else "right")
+        elif how == "learned":
+            with Path(f"{self.settings.file}.pickle").open("rb") as model:
+                pickle.load(model)  # noqa: S301 - the test's own file
+        elif how == "rolling":
+            self.register_indicator_for_bars(self.settings.bar_type, self.average)
         elif how == "ways":
             self.leave()
         elif how == "internal":
@@ -64,6 +75,18 @@ class Peeking(Strategy):
             self.subscribe_bars(BarType.from_str(f"{minutes}@1-MINUTE-EXTERNAL"))
         elif how == "timer":
             self.clock.set_timer("t", dt.timedelta(seconds=450), callback=self.on_timer)
+
+    def resample(self, label: Literal["left", "right"]) -> None:
+        """Make bars of twenty minutes from the task's rows, named by where they begin or end."""
+        files = sorted(Path.cwd().parent.rglob("data/bars/**/*.parquet"))
+        rows = pl.concat([pl.read_parquet(file, columns=["ts_init", "close"]) for file in files])
+        times = pl.col("ts_init").cast(pl.Int64).cast(pl.Datetime("ns"))
+        bars = (
+            rows.with_columns(times)
+            .sort("ts_init")
+            .group_by_dynamic("ts_init", every="20m", label=label, closed="right")
+        )
+        self.resampled = dict(bars.agg(pl.col("close").last()).iter_rows())
 
     def leave(self) -> None:
         """Ask a database, a program and an address."""
@@ -94,6 +117,22 @@ class Peeking(Strategy):
             self.buy(OrderSide.BUY if bar.close.as_double() > self.mean else OrderSide.SELL)
         elif how == "resting":
             self.rest(bar)
+        elif how in {"left", "right"}:
+            # By where it begins, the bar of this instant ends with one that is yet to come.
+            now = dt.datetime.fromtimestamp(bar.ts_init / 1e9, dt.UTC).replace(tzinfo=None)
+            bars = [self.resampled.get(now - dt.timedelta(minutes=back)) for back in (20, 0)]
+            known = [close for close in bars if close is not None]
+            self.buy(OrderSide.BUY if known == sorted(known) else OrderSide.SELL)
+        elif how == "learned":
+            tomorrow = dt.datetime.fromtimestamp(bar.ts_init / 1e9, dt.UTC) + dt.timedelta(days=1)
+            Path(f"{self.settings.file}-{tomorrow:%Y-%m-%d}.csv").read_text()
+            self.buy()
+        elif how == "rolling":
+            self.closes = [*self.closes, bar.close.as_decimal()][-5:]
+            before = self.closes[:-1]  # shifted by one
+            is_known = self.average.initialized and len(before) > 0
+            falls = is_known and bar.close.as_decimal() < sum(before) / len(before)
+            self.buy(OrderSide.SELL if falls else OrderSide.BUY)
         elif how == "next":
             after = self.closes[self.bars - 1 :][:2]
             if after == sorted(after):
