@@ -52,7 +52,7 @@ _SIGNS = ("://", *_HINTS)
 _OF_NUMBERS = "0123456789.:-OTZ"
 """The characters of amounts, instants and most ids: half of what a journal contains."""
 _MOST_KEPT = 4_096
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+_encode = json.encoder.encode_basestring
 _LOGIN = re.compile(r"(?<=://)[^/\s@\"']+(?=@)")
 _QUERY = re.compile(
     r"([?&][\w.-]{0,80}(?:secret|token|passw|credential|signature|key|auth)[\w.-]{0,80}=)[^&\s\"'#]+",

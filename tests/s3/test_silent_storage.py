@@ -193,6 +193,24 @@ def test_of_what_waits_to_be_stored_only_the_newest_of_a_name_is(
     outbox.check()
 
 
+def test_a_job_that_takes_a_disk_long_does_not_wait_for_it() -> None:
+    outbox, stored, may_go = Outbox(is_remote=False), list[str](), threading.Event()
+
+    def slow() -> None:
+        may_go.wait(PATIENCE_SECONDS)
+        stored.append("slow")
+
+    threading.Thread(target=outbox.work, daemon=True).start()
+    outbox.put("account", slow, beside=True)
+    outbox.put("tables", lambda: stored.append("at once"))
+    assert (stored, outbox.is_empty) == (["at once"], False)
+
+    may_go.set()
+    outbox.wait(PATIENCE_SECONDS)
+    outbox.close()
+    assert (stored, outbox.is_empty) == (["at once", "slow"], True)
+
+
 def test_an_error_of_a_job_is_raised_in_the_loop() -> None:
     outbox = Outbox(is_remote=True)
     threading.Thread(target=outbox.work, daemon=True).start()

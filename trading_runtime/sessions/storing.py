@@ -1,8 +1,9 @@
 """What a session asks its storage and stores there, kept apart from its event loop.
 
-A disk is asked, and written to, in the loop. A request to S3 may take long, and a server that
-accepts a connection may never answer. Threads make these requests. The loop takes the newest
-answers, and judges by how long there was none.
+A disk is asked in the loop. A request to S3 may take long, and a server that accepts a connection
+may never answer. Threads make these requests. The loop takes the newest answers, and judges by how
+long there was none. What has to be on a disk, and not only written, is stored in a thread as well:
+until it is there, milliseconds pass in which a row may come.
 """
 
 from __future__ import annotations
@@ -102,9 +103,12 @@ class Outbox:
         self._is_working = self._is_closed = False
         self._error: Exception | None = None
 
-    def put(self, name: str, job: Callable[[], object]) -> None:
-        """Do the job: now on a disk, and soon elsewhere, where ``check`` raises what it raised."""
-        if not self._is_remote:
+    def put(self, name: str, job: Callable[[], object], *, beside: bool = False) -> None:
+        """Do the job soon, and let ``check`` raise what it raises; on a disk do it now.
+
+        With ``beside`` it is done soon on a disk as well, as all jobs of this name have to be.
+        """
+        if not (self._is_remote or beside):
             with contextlib.suppress(TransientError):
                 job()
             return
@@ -121,6 +125,11 @@ class Outbox:
     def is_empty(self) -> bool:
         """Whether everything is stored."""
         return not self._waiting and not self._is_working
+
+    def wait(self, seconds: float) -> None:
+        """Wait until everything is stored, for so long at most."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.is_empty, seconds)
 
     def close(self) -> None:
         """Begin no more jobs."""
@@ -149,6 +158,7 @@ class Outbox:
                 self._error = error
             with self._changed:
                 self._is_working = False
+                self._changed.notify_all()
                 if is_later:
                     self._waiting.setdefault(name, job)
                     self._changed.wait_for(lambda: self._is_closed, _AGAIN_SECONDS)
@@ -193,7 +203,7 @@ class SessionStorage:
             for question in self._questions:
                 repeat = functools.partial(question.repeat, ended)
                 threading.Thread(target=repeat, daemon=True).start()
-            threading.Thread(target=self.outbox.work, daemon=True).start()
+        threading.Thread(target=self.outbox.work, daemon=True).start()
         try:
             yield
         finally:
@@ -208,4 +218,4 @@ class SessionStorage:
             if any(silent) or time.monotonic() > deadline:
                 self.is_silent = True
                 return
-            time.sleep(_PAUSE_SECONDS)
+            self.outbox.wait(_PAUSE_SECONDS)

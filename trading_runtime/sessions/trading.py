@@ -148,6 +148,8 @@ class Trading:
                 )
                 self.records.write(events.HealthServed(address=f"http://{health.host}:{port}"))
             await self._run_node()
+        if self.ending is not None and self.ending.is_orderly and not self.storage.is_remote:
+            self.storage.outbox.check()
         return self.ending or Ending(Kind.INTERNAL, "the session ended without a reason")
 
     @property
@@ -232,7 +234,7 @@ class Trading:
         self._watch.open()
         self._is_connected = True
         # From here on it is this session's account, whatever ends it.
-        self._keep()
+        self._keep(beside=False)
         start_collecting()
         seconds = round(time.monotonic() - self.started, 3)
         self.records.write(events.SessionConnected(seconds=seconds))
@@ -504,8 +506,8 @@ class Trading:
             await asyncio.sleep(0.005)
         return is_settled()
 
-    def _keep(self, *, whole: bool = False) -> None:
-        """Save what the account holds, when it has changed."""
+    def _keep(self, *, whole: bool = False, beside: bool = True) -> None:
+        """Save what the account holds, when it has changed; ``beside`` the loop, or now."""
         if not self._is_connected or (not whole and self.records.changes == self._kept):
             return
         self.records.flush()
@@ -529,7 +531,8 @@ class Trading:
             lines=lines,
             sessions=self._sessions,
         )
-        self.storage.outbox.put("account", lambda: self.account.write(state))
+        beside = beside and self.deployment.pace != "burst"
+        self.storage.outbox.put("account", lambda: self.account.write(state), beside=beside)
 
     def _send_heartbeat(self) -> None:
         node = self.node
