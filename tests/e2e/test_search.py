@@ -20,7 +20,7 @@ def test_a_search_asks_for_the_points_of_a_laptop_though_a_pod_is_deleted_and_st
         partitions={"by": "day", "end": "2024-01-02"},
         search=search,
     )
-    name = experiment.send("--image", image, "--batch-seconds", "1")["workflow"]
+    name = experiment.send("--image", image, "--batch-seconds", "0.001")["workflow"]
     site.backtests.until(name, lambda now: any(p["phase"] == "Succeeded" for p in now.pods("ask")))
     # No batch comes to its end before one of them is deleted.
     with storage_proxy.held():
