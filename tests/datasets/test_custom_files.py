@@ -169,7 +169,16 @@ def test_rows_may_be_seen_when_they_were_received(prepare_files: Prepare) -> Non
         ({"fields": {}}, "fields: must not be empty"),
         ({"fields": {"class": "float"}}, "'class' cannot name an attribute"),
         ({"fields": {"ts_init": "int"}}, "fields: 'ts_init' is taken"),
-        ({"fields": {"score": "decimal"}}, "fields.score"),
+        (
+            {"fields": {"score": "decimal"}},
+            'series[0].fields.score: "decimal" is not accepted; accepted are float, int, str, bool',
+        ),
+        (
+            {"fields": {"score": {"type": "float", "colum": "Score"}}},
+            "series[0].fields.score.colum: unknown key; did you mean 'column'?",
+        ),
+        ({"delay": "soon"}, "series[0].delay: 'soon' is not a duration"),
+        ({"columns": {"timestamp": [1, 2.5]}}, "series[0].columns.timestamp[1]: must be a whole"),
         ({"name": "my mood"}, "'my mood' cannot name an attribute"),
         ({"delay": "1d", "columns": {"received": "at"}}, "either 'delay' or 'columns.received'"),
     ],
