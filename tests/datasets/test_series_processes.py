@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from trading_runtime.datasets import series_processes
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.engine.instruments.apart import ask_engine, engine_apart
+from trading_runtime.errors import CrashError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,6 +95,26 @@ def test_a_command_whose_engine_died_makes_no_dataset_and_says_why(tmp_path: Pat
     assert (ended.returncode, ended.stdout) == (7, "")
     assert ended.stderr.startswith("error: the process of the engine died, perhaps for want of")
     assert not (tmp_path / "made").exists()
+
+
+class Deadly:
+    """What ends the process that is to make a series of it."""
+
+    files = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """End the process that unpickles it."""
+        return os._exit, (9,)
+
+
+def test_a_process_that_dies_while_it_makes_a_series_is_no_defect_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series_processes, "_SMALL", 0)
+    deadly: Any = Deadly()
+
+    with pytest.raises(CrashError, match="a process that reads raw files died"):
+        series_processes.outcomes([(deadly, None)], tmp_path)
 
 
 def test_the_process_of_the_engine_ends_with_the_one_that_asks() -> None:
