@@ -24,6 +24,7 @@ from trading_runtime.argo.plan_step import PodSettings, run_plan_step
 from trading_runtime.argo.pod_log import MOST_BYTES, kept_log, stored_logs
 from trading_runtime.argo.summary_step import run_summary_step
 from trading_runtime.cli.main import invoke, root
+from trading_runtime.cli.step import step
 from trading_runtime.errors import Kind
 from trading_runtime.execution.executors import pods as pods_executor
 from trading_runtime.execution.workers.processes import OUTPUT_KEPT_IN
@@ -111,6 +112,27 @@ def test_the_end_of_what_workers_printed_is_kept_without_secrets(
     assert cut == "... the beginning of what workers printed is not kept ..."
     assert (len(text) - len(said) - len(cut)) <= MOST_BYTES < len(text) + 20
     assert (first in printed, last) == (True, printed[-1])
+
+
+def test_the_log_of_a_pod_that_meets_our_own_defect_says_so(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), kept_log(str(tmp_path), "one", "batch-1-0"):
+        raise KeyError("ours")
+
+    [(_, text)] = stored_logs(open_store(str(tmp_path)).objects, "one", 0)
+    assert text.endswith("  internal: 'ours'\n")
+    assert OUTPUT_KEPT_IN not in os.environ
+
+
+@pytest.mark.parametrize("words", [["--step=batch", "--batch=0"], ["--step=check"]])
+def test_no_log_is_written_for_what_is_no_run_id(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--results", str(tmp_path / "results"), "--run-id", "../../elsewhere"]
+
+    assert invoke(step, [*words, *place]) == 2
+    assert "run id '../../elsewhere': accepted are" in capsys.readouterr().err
+
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def failures(experiment: SmallExperiment) -> dict[str, dict[str, Any]]:

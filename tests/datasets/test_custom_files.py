@@ -112,17 +112,42 @@ def test_bad_rows_may_be_left_out_and_are_counted(prepare_files: Prepare) -> Non
     assert entry["dropped"] == {"score is not a finite number": 1}
 
 
-@pytest.mark.parametrize("time", ["", "T00:00:00Z"])
-def test_rows_with_dates_alone_need_a_delay(prepare_files: Prepare, time: str) -> None:
-    lines = [f"2024-01-0{day}{time},1,1,a,true" for day in (2, 3)]
-    raw: dict[str, str | bytes] = {"raw.csv": "\n".join([RAW.splitlines()[0], *lines, ""])}
+@pytest.mark.parametrize(
+    ("time", "place"), [("", r"a\.csv:2: timestamp"), ("T00:00:00Z", r"a\.csv: all rows")]
+)
+@pytest.mark.parametrize("files", [("a.csv", "a.csv"), ("a.csv", "b.csv")])
+def test_rows_with_dates_alone_need_a_delay(
+    prepare_files: Prepare, time: str, place: str, files: tuple[str, str]
+) -> None:
+    raw: dict[str, str | bytes] = dict.fromkeys(files, RAW.splitlines()[0] + "\n")
+    for name, day in zip(files, (2, 3), strict=True):
+        raw[name] = f"{raw[name]!s}2024-01-0{day}{time},1,1,a,true\n"
 
-    with pytest.raises(DataError, match=r"raw\.csv:2: .*would see the row as its day begins"):
+    with pytest.raises(DataError, match=rf"{place} .*row as its day begins.*; set 'delay: 1d'"):
         prepare_files("custom", raw, **SETTINGS)
     later = prepare_files("custom", raw, delay="1d", **SETTINGS)
     assert [row[-1] for row in rows_of(later.folder)] == [1_704_240_000, 1_704_326_400]
     at_once = prepare_files("custom", raw, delay="none", force=True, **SETTINGS)
     assert [row[-1] for row in rows_of(at_once.folder)] == [1_704_153_600, 1_704_240_000]
+
+
+@pytest.mark.parametrize("block", [raw_files.BLOCK_BYTES, 40])
+def test_midnights_are_dates_only_if_all_rows_are_at_one(
+    prepare_files: Prepare, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(raw_files, "BLOCK_BYTES", block)
+    midnights = "".join(f"2024-01-0{day} 00:00:00,1,1,a,true\n" for day in (2, 3, 4))
+    header = f"{RAW.splitlines()[0]}\n"
+    zone = "America/New_York"
+
+    with pytest.raises(DataError, match="all rows are at midnight"):
+        prepare_files("custom", {"raw.csv": header + midnights}, time_zone=zone, **SETTINGS)
+    later = f"{header}2024-01-01 09:30:00,1,1,a,true\n{midnights}"
+    made = prepare_files("custom", {"raw.csv": later}, time_zone=zone, **SETTINGS)
+    # 09:30 in New York in winter, then midnights.
+    assert [row[-1] for row in rows_of(made.folder)] == [
+        1_704_119_400, 1_704_171_600, 1_704_258_000, 1_704_344_400
+    ]  # fmt: skip
 
 
 def test_rows_may_be_seen_when_they_were_received(prepare_files: Prepare) -> None:
@@ -144,7 +169,16 @@ def test_rows_may_be_seen_when_they_were_received(prepare_files: Prepare) -> Non
         ({"fields": {}}, "fields: must not be empty"),
         ({"fields": {"class": "float"}}, "'class' cannot name an attribute"),
         ({"fields": {"ts_init": "int"}}, "fields: 'ts_init' is taken"),
-        ({"fields": {"score": "decimal"}}, "fields.score"),
+        (
+            {"fields": {"score": "decimal"}},
+            'series[0].fields.score: "decimal" is not accepted; accepted are float, int, str, bool',
+        ),
+        (
+            {"fields": {"score": {"type": "float", "colum": "Score"}}},
+            "series[0].fields.score.colum: unknown key; did you mean 'column'?",
+        ),
+        ({"delay": "soon"}, "series[0].delay: 'soon' is not a duration"),
+        ({"columns": {"timestamp": [1, 2.5]}}, "series[0].columns.timestamp[1]: must be a whole"),
         ({"name": "my mood"}, "'my mood' cannot name an attribute"),
         ({"delay": "1d", "columns": {"received": "at"}}, "either 'delay' or 'columns.received'"),
     ],

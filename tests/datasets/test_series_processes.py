@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from trading_runtime.datasets import series_processes
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.engine.instruments.apart import ask_engine, engine_apart
+from trading_runtime.errors import CrashError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +33,23 @@ def tell():
 atexit.register(tell)
 main()
 """
+COMMAND = [
+    "data", "import", "raw.csv", "--format", "binance-aggtrades", "--to", "made",
+    "--instrument", "BTCUSDT-PERP.BINANCE", "--tick", "0.1", "--lot", "0.1",
+]  # fmt: skip
+ALONE = """
+import multiprocessing
+from trading_runtime.cli.main import main
+from trading_runtime.engine.instruments import apart
+ask = apart.ask_engine
+def ask_the_dead(*asked):
+    for process in multiprocessing.active_children():
+        process.kill()
+        process.join()
+    return ask(*asked)
+apart.ask_engine = ask_the_dead
+main()
+"""
 KILLED = """
 import time
 from trading_runtime.engine.instruments.apart import ask_engine, engine_apart
@@ -40,23 +60,21 @@ with engine_apart() as is_apart:
 """
 
 
+def run(code: str, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """Import raw data with the command of ``code``."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *COMMAND, *more],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
 def test_a_command_that_makes_a_dataset_imports_no_engine_where_it_reads_rows(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "raw.csv").write_text(HEADER + ROWS)
-    command = [
-        "data", "import", "raw.csv", "--format", "binance-aggtrades", "--to", "made",
-        "--instrument", "BTCUSDT-PERP.BINANCE", "--json",
-    ]  # fmt: skip
 
-    def run(*more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", WATCHED, *command, *more],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
-    made = run("--tick", "0.1", "--lot", "0.1")
-    refused = run("--tick", "0", "--to", "other")
+    made = run(WATCHED, tmp_path, "--json")
+    refused = run(WATCHED, tmp_path, "--tick", "0", "--to", "other")
 
     assert (made.returncode, made.stderr) == (0, "[True, False]\n")
     manifest = load_manifest(tmp_path / "made")
@@ -67,6 +85,36 @@ def test_a_command_that_makes_a_dataset_imports_no_engine_where_it_reads_rows(
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: instrument price_increment: ")
     assert not (tmp_path / "other").exists()
+
+
+def test_a_command_whose_engine_died_makes_no_dataset_and_says_why(tmp_path: Path) -> None:
+    (tmp_path / "raw.csv").write_text(HEADER + ROWS)
+
+    ended = run(ALONE, tmp_path)
+
+    assert (ended.returncode, ended.stdout) == (7, "")
+    assert ended.stderr.startswith("error: the process of the engine died, perhaps for want of")
+    assert not (tmp_path / "made").exists()
+
+
+class Deadly:
+    """What ends the process that is to make a series of it."""
+
+    files = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """End the process that unpickles it."""
+        return os._exit, (9,)
+
+
+def test_a_process_that_dies_while_it_makes_a_series_is_no_defect_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series_processes, "_SMALL", 0)
+    deadly: Any = Deadly()
+
+    with pytest.raises(CrashError, match="a process that reads raw files died"):
+        series_processes.outcomes([(deadly, None)], tmp_path)
 
 
 def test_the_process_of_the_engine_ends_with_the_one_that_asks() -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime.argo.planned_run import NotPlannedError
-from trading_runtime.errors import StorageError, TradingRuntimeError, TransientError
+from trading_runtime.errors import TradingRuntimeError, kind_of_error, said_by
 from trading_runtime.execution.workers.processes import OUTPUT_KEPT_IN
 from trading_runtime.redaction import redact
 from trading_runtime.results.store import open_store
 from trading_runtime.runs.metadata import now_text
+from trading_runtime.runs.opening import check_run_id
 from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ def kept_log(results: str, run_id: str, step: str) -> Iterator[Callable[[str], N
     """Store a log with the run when the block ends, unless the run was not planned.
 
     Yields a function that notes a line in it. A pod that is killed leaves none, and none fails for
-    want of it.
+    want of it. Raises ``UsageError`` when ``run_id`` is none.
     """
+    check_run_id(run_id)
     lines: list[str] = []
 
     def note(text: str) -> None:
@@ -47,8 +49,8 @@ def kept_log(results: str, run_id: str, step: str) -> Iterator[Callable[[str], N
             yield note
         except NotPlannedError:
             raise
-        except TradingRuntimeError as error:
-            note(f"{error.kind}: {error}")
+        except Exception as error:
+            note(f"{kind_of_error(error)}: {said_by(error)}")
             _store(results, run_id, step, lines, workers)
             raise
         finally:
@@ -57,13 +59,16 @@ def kept_log(results: str, run_id: str, step: str) -> Iterator[Callable[[str], N
 
 
 def _store(results: str, run_id: str, step: str, lines: list[str], workers: Path) -> None:
-    printed = workers.read_bytes()
-    if len(printed) > MOST_BYTES:
+    with workers.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - MOST_BYTES))
+        printed = file.read()
+    if size > MOST_BYTES:
         # The first line may begin in the middle of a secret, which no filter would recognise.
-        printed = _CUT + printed[-MOST_BYTES:].partition(b"\n")[2]
+        printed = _CUT + printed.partition(b"\n")[2]
     text = redact("".join(lines) + printed.decode(errors="replace"))
     name = f"{_folder(run_id)}{step}-{pod_name()}.log"
-    with contextlib.suppress(StorageError, TransientError):
+    with contextlib.suppress(TradingRuntimeError):
         open_store(results).objects.write(name, for_records(text).encode())
 
 

@@ -14,13 +14,19 @@ if TYPE_CHECKING:
 
 _SECONDS = 20
 """Longer than a cluster takes to answer."""
+_MOST_FAILED_LOOKS = 20
 
 
 class Workflows:
-    """Asks for workflows with ``argo get``; where that has failed once, it asks for no others."""
+    """Asks for workflows with ``argo get``; where that has failed once, it asks for no others.
+
+    A workflow that has been seen keeps its state while a few looks at it fail.
+    """
 
     def __init__(self) -> None:
         self._can_be_asked = True
+        self._seen: dict[str, WorkflowState] = {}
+        self._failed_looks = 0
 
     def state(self, address: str) -> WorkflowState | None:
         """Return the state of the workflow ``namespace/name``; ``None`` when it cannot be asked."""
@@ -34,11 +40,14 @@ class Workflows:
         except UsageError as error:
             if f'"{name}" not found' in str(error):
                 return WorkflowState(has_ended=True, why=f"workflow {address} was deleted")
-            self._can_be_asked = False
-            return None
+            self._failed_looks += 1
+            self._can_be_asked = address in self._seen and self._failed_looks < _MOST_FAILED_LOOKS
+            return self._seen[address] if self._can_be_asked else None
         except ValueError:
             return None
-        return state_of(content, address)
+        self._failed_looks = 0
+        self._seen[address] = found = state_of(content, address)
+        return found
 
 
 def state_of(workflow: Mapping[str, Any], address: str) -> WorkflowState:

@@ -354,7 +354,7 @@ def summarise_run(run: str, results: str, *, allow_incomplete: bool) -> None:
 @runs.command("logs")
 @click.argument("run")
 @RESULTS
-@click.option("--batch", type=click.IntRange(0), help="Only of the pods of this batch, from 0.")
+@click.option("--batch", type=click.IntRange(0), help="Only of batches of this number, from 0.")
 def show_logs(run: str, results: str, batch: int | None) -> None:
     """Show what the pods of RUN (a run id, or 'latest') said, and what their workers printed.
 

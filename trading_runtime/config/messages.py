@@ -238,16 +238,18 @@ def _fields(owner: type[BaseModel] | None) -> dict[str, Any]:
 def _resolve(
     location: Sequence[Key], model: type[BaseModel]
 ) -> tuple[tuple[Key, ...], type[BaseModel] | None]:
-    """Return the keys of the file without pydantic's union tags, and the model of the last key."""
+    """Return the keys of the file without what pydantic adds, and the model of the last key.
+
+    It adds the tag of a union, or its own name of the member that it tried.
+    """
     keys: list[Key] = []
     owner: type[BaseModel] | None = None
     here: Any = model
     for part in location:
         if part == "[key]":
             break
-        tagged = _tagged(here, part)
-        if tagged is not None:
-            here = tagged
+        if _is_union(here):
+            here = _tagged(here, part) or _named(here, part)
             continue
         owner = here if isinstance(here, type) and issubclass(here, BaseModel) else None
         keys.append(part)
@@ -266,8 +268,6 @@ def _inside(annotation: Any, key: Key) -> Any:
 
 def _tagged(annotation: Any, tag: Key) -> Any:
     """Return the member of a tagged union that ``tag`` names, or None when there is none."""
-    if typing.get_origin(annotation) not in {typing.Union, types.UnionType}:
-        return None
     for member in typing.get_args(annotation):
         if any(isinstance(item, Tag) and item.tag == tag for item in _metadata(member)):
             return _bare(member)
@@ -279,6 +279,19 @@ def _tagged(annotation: Any, tag: Key) -> Any:
     return None
 
 
+def _named(annotation: Any, name: Key) -> Any:
+    """Return the member of another union that pydantic calls so, as far as it has keys."""
+    for member in map(_bare, typing.get_args(annotation)):
+        kind = typing.get_origin(member) or member
+        if isinstance(kind, type) and str(name).partition("[")[0] == kind.__name__:
+            return member
+    return None
+
+
+def _is_union(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in {typing.Union, types.UnionType}
+
+
 def _metadata(annotation: Any) -> tuple[Any, ...]:
     return getattr(annotation, "__metadata__", ())
 
@@ -287,7 +300,7 @@ def _bare(annotation: Any) -> Any:
     """Return a type without its annotations, and without ``| None``."""
     while _metadata(annotation):
         annotation = annotation.__origin__
-    if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
+    if _is_union(annotation):
         members = [item for item in typing.get_args(annotation) if item is not types.NoneType]
         if len(members) == 1:
             return _bare(members[0])

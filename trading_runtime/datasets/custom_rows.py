@@ -12,12 +12,15 @@ from trading_runtime.datasets.book_rows import YES_OR_NO
 from trading_runtime.datasets.columns import NumberFormat, read_words
 from trading_runtime.datasets.row_checks import shown
 from trading_runtime.datasets.time_columns import dates_alone
-from trading_runtime.units import DAY, parse_duration
+from trading_runtime.units import parse_duration
 
 if TYPE_CHECKING:
     from trading_runtime.datasets.data_file import CustomSeries, FieldType
     from trading_runtime.datasets.row_checks import RowProblems
 
+SET_DELAY = (
+    "set 'delay: 1d' for values of a whole day, 'delay: none' for those that are known by then"
+)
 _ARROW = {"float": pa.float64(), "int": pa.int64(), "str": pa.string(), "bool": pa.bool_()}
 
 
@@ -41,21 +44,18 @@ def known_at(times: pl.Series, series: CustomSeries) -> pl.Series:
 
 
 def refuse_dates(
-    series: CustomSeries, index: int, raw: pl.DataFrame, times: pl.Series, problems: RowProblems
+    series: CustomSeries, index: int, raw: pl.DataFrame, problems: RowProblems
 ) -> None:
-    """Record dates, in any form, of rows that are not said to be known later, or at once."""
+    """Record dates of rows that are not said to be known later, or at once."""
     if series.delay is not None:
         return
     alone = dates_alone(raw["timestamp"], series.timestamp_format)
-    if raw.height > 1 and (times % DAY == 0).all():
-        alone = times.is_not_null()
     if alone.any():
         problems.add(
             "date alone", index, raw["row"].filter(alone),
             f"timestamp {shown(raw['timestamp'].filter(alone)[0])} is a date: a strategy "
             "would see the row as its day begins",
-            "set 'delay: 1d' for values of a whole day, 'delay: none' for those that are known "
-            "by then",
+            SET_DELAY,
         )  # fmt: skip
 
 

@@ -256,6 +256,11 @@ class CustomSeries(SeriesSettings):
         return self
 
     @property
+    def is_known_at_once(self) -> bool:
+        """Whether a row is known at its time, for want of anything that says otherwise."""
+        return self.delay is None and self.columns.received is None
+
+    @property
     def field_types(self) -> dict[str, FieldType]:
         """The type of each field, in the order of the data file."""
         return {

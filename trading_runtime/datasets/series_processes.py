@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.collector import collector_paused
 from trading_runtime.datasets.remote_files import RemoteFile
-from trading_runtime.errors import DataError, UsageError
+from trading_runtime.errors import CrashError, DataError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,13 +75,17 @@ def settled_process() -> Iterator[None]:
 
 
 def outcomes(jobs: Sequence[Job], folder: Path) -> list[Outcome]:
-    """Make each series, in a separate process when there is a lot to read."""
+    """Make each series, in a separate process when there is a lot to read.
+
+    Raises ``CrashError`` when such a process dies.
+    """
     make = partial(_outcome, folder)
     paths = {file.path for source, _ in jobs for file in source.files}
     if (_is_settled and len(jobs) == 1) or sum(map(_size, paths)) < _SMALL:
         return [make(job) for job in jobs]
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
 
     with (
         _environment(),
@@ -91,7 +95,13 @@ def outcomes(jobs: Sequence[Job], folder: Path) -> list[Outcome]:
             max_tasks_per_child=1,
         ) as processes,
     ):
-        return list(processes.map(make, jobs))
+        try:
+            return list(processes.map(make, jobs))
+        except BrokenProcessPool as error:
+            raise CrashError(
+                "a process that reads raw files died, perhaps for want of memory; start the "
+                "command again where more of it is free"
+            ) from error
 
 
 @contextlib.contextmanager

@@ -240,7 +240,7 @@ def _moments(block: _Block, times: pl.Series) -> dict[str, pl.Series]:
     if series.columns.received is not None:
         return {"ts": block.times("received"), "ts_event": times}
     if isinstance(series, CustomSeries):
-        refuse_dates(series, block.index, block.raw, times, block.problems)
+        refuse_dates(series, block.index, block.raw, block.problems)
         return {"ts": known_at(times, series), "ts_event": times}
     return {"ts": times}
 

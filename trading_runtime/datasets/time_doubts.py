@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trading_runtime.datasets.data_file import BarSeries
+from trading_runtime.datasets.custom_rows import SET_DELAY
+from trading_runtime.datasets.data_file import BarSeries, CustomSeries
 from trading_runtime.datasets.row_checks import shown
 from trading_runtime.datasets.time_columns import read_times, with_and_without_offset
 from trading_runtime.datasets.time_formats import ISO, exchanged_pattern
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _FEWEST_BARS = 10
 _FEWEST_DAYS = 5
+_FEWEST_DATES = 2
 _MONDAY, _SATURDAY = 1, 6
 _LATEST_MONTH = 12
 _TIMES_AS_LONG = 3
@@ -36,11 +38,16 @@ class TimeDoubts:
         is_long = length is not None and length.longest >= 7 * DAY
         self._exchange = None if is_long else _Exchange()
         self._offsets = _Offsets()
+        self._dates = _Dates()
 
     def take(self, file: RawFile, raw: pl.Series, times: pl.Series) -> None:
         """Add a block: the ``raw`` values of its times, and the times read from the usable ones."""
         series = file.settings
-        if series.unusual_times != "refuse" or not len(times):
+        if not len(times):
+            return
+        if isinstance(series, CustomSeries) and series.is_known_at_once:
+            self._dates.take(file, times)
+        if series.unusual_times != "refuse":
             return
         self._offsets.take(file, raw)
         if self._spacing is not None:
@@ -57,6 +64,8 @@ class TimeDoubts:
 
     def check(self) -> None:
         """Raise ``DataError`` for the first doubt."""
+        if found := self._dates.found():
+            raise DataError(found)
         for doubt in (self._offsets, self._exchange, self._midnights, self._spacing):
             if doubt is not None and (found := doubt.found()):
                 raise DataError(f"{found}, or set 'unusual_times: accept'")
@@ -137,8 +146,8 @@ class _Midnights:
         self._all_at_midnight = True
 
     def take(self, file: RawFile, times: pl.Series, zone: str) -> None:
-        local = times.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone)
-        self._all_at_midnight &= bool((local == local.dt.truncate("1d")).all())
+        local = _local(times, zone)
+        self._all_at_midnight &= _at_midnight(local)
         self._file = file
         self._days += len(times)
         self._weekdays |= set(local.dt.weekday().unique())
@@ -153,6 +162,29 @@ class _Midnights:
             f"{self._file.name}: bars close at 00:00 on Mondays and never on a Saturday, as the "
             "dates of working days do: taken as closes, they are seen as their days begin; set "
             "'timestamp_marks: open'"
+        )
+
+
+class _Dates:
+    """Times of custom rows that may be the dates of days."""
+
+    def __init__(self) -> None:
+        self._file: RawFile | None = None
+        self._rows = 0
+        self._all_at_midnight = True
+
+    def take(self, file: RawFile, times: pl.Series) -> None:
+        zones = {"UTC", file.settings.time_zone}
+        self._all_at_midnight &= any(_at_midnight(_local(times, zone)) for zone in zones)
+        self._file = self._file or file
+        self._rows += len(times)
+
+    def found(self) -> str | None:
+        if not self._all_at_midnight or self._rows < _FEWEST_DATES or self._file is None:
+            return None
+        return (
+            f"{self._file.name}: all rows are at midnight, as dates are: a strategy would see each "
+            f"row as its day begins; {SET_DELAY}"
         )
 
 
@@ -197,6 +229,14 @@ class _Exchange:
             f"{self._file.settings.timestamp_format!r}, and {other // DAY:,} with day and month "
             f"exchanged; set 'timestamp_format' to {self._pattern!r}"
         )
+
+
+def _local(times: pl.Series, zone: str) -> pl.Series:
+    return times.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone)
+
+
+def _at_midnight(local: pl.Series) -> bool:
+    return bool((local == local.dt.truncate("1d")).all())
 
 
 def _wider(known: tuple[int, int] | None, times: pl.Series) -> tuple[int, int]:

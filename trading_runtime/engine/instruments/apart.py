@@ -11,6 +11,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.errors import CrashError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.connection import Connection
@@ -55,12 +57,19 @@ def ask_engine(name: str, *arguments: Any) -> Any:
     """Return what a function of this package returns, and raise what it raises.
 
     Those are ``write_instruments`` of ``catalog``, the public ones of ``files``, and
-    ``facts_by_id``: what the engine makes of definitions.
+    ``facts_by_id``: what the engine makes of definitions. Raises ``CrashError`` when the process
+    of the engine is gone.
     """
     if _engine is None:
         return _call(name, *arguments)
-    _engine.send((name, arguments))
-    is_answer, answer = _engine.recv()
+    try:
+        _engine.send((name, arguments))
+        is_answer, answer = _engine.recv()
+    except (OSError, EOFError) as error:
+        raise CrashError(
+            "the process of the engine died, perhaps for want of memory; start the command again "
+            "where more of it is free"
+        ) from error
     if is_answer:
         return answer
     raise answer
