@@ -225,9 +225,11 @@ class StartedProcess:
         return output if size <= most else output.lstrip().partition(" ")[2]
 
     def _keep_output(self) -> None:
-        if path := os.environ.get(OUTPUT_KEPT_IN):
-            with contextlib.suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
-                file.write(self.last_output(_KEPT_OUTPUT))
+        if name := os.environ.get(OUTPUT_KEPT_IN):
+            path, output = Path(name), self.last_output(_KEPT_OUTPUT).encode()
+            with contextlib.suppress(OSError):
+                # A pod has little room, and only the end is read.
+                path.write_bytes((path.read_bytes() + output)[-2 * _KEPT_OUTPUT :])
 
     def end(self) -> None:
         """End the process, and what it started."""
