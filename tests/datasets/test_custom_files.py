@@ -181,9 +181,11 @@ def test_rows_may_be_seen_when_they_were_received(prepare_files: Prepare) -> Non
         ({"columns": {"timestamp": [1, 2.5]}}, "series[0].columns.timestamp[1]: must be a whole"),
         ({"name": "my mood"}, "'my mood' cannot name an attribute"),
         ({"delay": "1d", "columns": {"received": "at"}}, "either 'delay' or 'columns.received'"),
+        ({"off_tick": "round"}, "'off_tick' is for prices; custom rows have none: leave it out"),
+        ({"gate": {"max_jump": 0.1}}, "'gate.max_jump' is for prices"),
     ],
 )
-def test_settings_that_name_no_attribute_are_refused(
+def test_settings_that_name_no_attribute_or_change_nothing_are_refused(
     tmp_path: Path, settings: dict[str, Any], message: str
 ) -> None:
     series = {"type": "custom", "instrument": "A.B", "files": "raw.csv"} | SETTINGS | settings

@@ -253,6 +253,11 @@ class CustomSeries(SeriesSettings):
                 raise ValueError(f"fields: {name!r} is taken; give the field another name")
         if self.delay is not None and self.columns.received is not None:
             raise ValueError("give either 'delay' or 'columns.received', not both")
+        given = [name for name in _OF_PRICES if name in self.model_fields_set]
+        if self.gate is not None:
+            given += [f"gate.{name}" for name in _GATES_OF_PRICES if getattr(self.gate, name)]
+        if given:
+            raise ValueError(f"{given[0]!r} is for prices; custom rows have none: leave it out")
         return self
 
     @property
@@ -269,6 +274,8 @@ class CustomSeries(SeriesSettings):
         }
 
 
+_OF_PRICES = ("scale", "negative_prices", "splits", "off_tick")
+_GATES_OF_PRICES = ("max_spread", "max_jump")
 _RESERVED = frozenset({"timestamp", "received", "ts", "ts_event", "ts_init", "file", "row"})
 
 Series = (
