@@ -148,7 +148,7 @@ class Trading:
                 )
                 self.records.write(events.HealthServed(address=f"http://{health.host}:{port}"))
             await self._run_node()
-        if self.ending is not None and self.ending.is_orderly and not self.storage.is_remote:
+        if self.ending is not None and self.ending.is_orderly:
             self.storage.outbox.check()
         return self.ending or Ending(Kind.INTERNAL, "the session ended without a reason")
 
@@ -226,6 +226,7 @@ class Trading:
             self._look_for_ending(running)
             return False
         while not self.storage.is_answered:
+            self._turned = time.monotonic()
             if self._look_for_ending(running):
                 return False
             await asyncio.sleep(0.01)
