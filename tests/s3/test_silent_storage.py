@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import tempfile
 import threading
 from contextlib import suppress
 from decimal import Decimal
@@ -21,14 +22,17 @@ from tests.sessions.small_session import PATIENCE_SECONDS, until
 from tests.sessions.test_account import asked
 from trading_runtime.errors import Kind, LeaseLostError, StorageError, TransientError
 from trading_runtime.records.events import Mode, RunInitialised
+from trading_runtime.records.run_files import RunFiles
 from trading_runtime.results.store import open_store
 from trading_runtime.runs.opening import acquire_run
 from trading_runtime.sessions import storing
 from trading_runtime.sessions.account import SessionAccount
+from trading_runtime.sessions.session import Session
 from trading_runtime.sessions.storing import Outbox, Question
 from trading_runtime.sessions.trading import Ending, Trading
 from trading_runtime.storage import s3
 from trading_runtime.storage.s3 import S3Folder
+from trading_runtime.storage.scratch import remove_abandoned_scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +96,22 @@ def test_a_session_whose_storage_falls_silent_sends_nothing_and_loses_no_fill(
         assert booked == live.executed
         assert len(live.accepted) == 2
         assert live.exchange.positions[SYMBOL] == Decimal("0.010")
+
+
+def test_what_a_session_keeps_on_the_machine_is_no_scratch_whatever_its_run_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    files = RunFiles(tmp_path / "run")
+    files.journals.mkdir(parents=True)
+    store = SimpleNamespace(objects=SimpleNamespace(give_up=lambda: None))
+    prepared = SimpleNamespace(store=store)
+    ended: Any = SimpleNamespace(run_id="scratch-1", _files=files, prepared=prepared)
+    kept = Session._kept_apart(ended)
+
+    remove_abandoned_scratch()
+
+    assert (kept / files.journals.name).is_dir()
 
 
 class Asked:

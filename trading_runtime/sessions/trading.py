@@ -261,8 +261,7 @@ class Trading:
         """Compare the venue with what is known; return whether everything is explained."""
         known = known_of(self.store, self.carried)
         self.records.know(known.sent)
-        execution = self.deployment.execution
-        lookback = getattr(execution, "lookback", 0)
+        lookback = getattr(self.deployment.execution, "lookback", 0)
         found = reconciled(
             known,
             node.venue_orders(),
@@ -471,8 +470,7 @@ class Trading:
             if cancels:
                 node.halt(_STOPPED)  # a strategy that quotes for ever would quote again
                 await self._insisted(node.cancel_resting, lambda: not node.left)
-            if flattens:
-                node.halt(_STOPPED)
+            if flattens:  # never without cancelling
                 await self._insisted(node.close_positions, lambda: not node.quantities())
         if ending.is_orderly and not flattens and not at_venue:
             node.resume()  # what the strategy sends in its on_stop is in a backtest, too
