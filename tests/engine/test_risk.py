@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nautilus_trader.model import Quantity
 
 from tests.engine.market import (
     HOUR,
@@ -26,6 +28,7 @@ from tests.engine.market import (
 )
 from trading_runtime.config.risk import RiskSettings
 from trading_runtime.config.strategy_code import find_strategy_code
+from trading_runtime.engine.risk.profile import NO_LIMITS, Proposal, Risk
 from trading_runtime.engine.simulation.task import run_task
 from trading_runtime.engine.strategy.failures import StrategyFailureError
 from trading_runtime.errors import UsageError
@@ -314,6 +317,30 @@ def test_orders_before_there_is_a_price_are_refused_where_one_is_needed(
     output = run_steps(four_bars, steps, risk=profile(max_order_notional="1e6"))
 
     assert reasons(output) == ["RISK max_order_notional: no price is known yet"]
+
+
+def test_an_order_on_old_rows_is_refused_although_its_quantity_breaks_no_rule() -> None:
+    ledger: Any = SimpleNamespace(cache=None, rates=None, currency="USDT", account=None)
+    order = SimpleNamespace(
+        client_order_id="O-1",
+        instrument_id="X.SIM",
+        side=SimpleNamespace(name="BUY"),
+        quantity=Quantity.from_str("1"),
+        filled_qty=Quantity.from_str("0"),
+        is_reduce_only=False,
+        is_quote_quantity=False,
+    )
+    risk = Risk(NO_LIMITS, ledger, [])
+    proposal = Proposal.of(order)
+    assert risk.refuse([proposal], 0) is None
+    assert risk.is_plain(order)
+
+    risk.is_old = {"X.SIM"}.__contains__
+
+    assert not risk.is_plain(order)
+    refusal = risk.refuse([proposal], 0)
+    assert refusal is not None
+    assert refusal.rule == "stale_after"
 
 
 def test_a_command_that_cannot_be_held_to_limits_is_refused(

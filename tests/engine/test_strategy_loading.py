@@ -10,6 +10,7 @@ import pytest
 
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.engine.strategy.loading import check_configs, imported_strategy
+from trading_runtime.engine.strategy.seeding import numpy_seeded
 from trading_runtime.errors import StrategyError, UsageError
 
 if TYPE_CHECKING:
@@ -180,6 +181,12 @@ code = find_strategy_code("mine_alone.py:Mine", Path(sys.argv[1]))
 with imported_strategy(code, None, seed=1) as strategy:
     print(strategy.strategy_class.draw())
 """
+
+
+def test_a_strategy_may_empty_the_list_of_finders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    with numpy_seeded(1):
+        sys.meta_path.clear()
 
 
 @pytest.mark.parametrize(

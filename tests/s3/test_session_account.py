@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.records.test_account import STATE
 from trading_runtime.errors import LeaseLostError, UsageError
 from trading_runtime.results.store import open_store
 from trading_runtime.sessions import account as room
@@ -102,6 +104,22 @@ def test_a_lease_that_its_holder_renews_is_refused_and_one_that_it_does_not_is_t
         content = json.loads(open_store(bucket).objects.read(LEASE))
 
     assert (content["session"], content["token"]) == ("two", 2)
+
+
+def test_what_is_saved_late_does_not_replace_what_the_next_session_has_saved(
+    bucket: str, clock: Clocks
+) -> None:
+    first, second = (SessionAccount(open_store(bucket), "small") for _ in range(2))
+    with first.held("one"):
+        first.write(STATE)
+        clock.ahead += 16
+        first.write(STATE)  # nobody has taken it: the lease is renewed
+        with second.held("two"):
+            theirs = replace(STATE, session="two")
+            second.write(theirs)
+            with pytest.raises(LeaseLostError, match="session 'two' has taken the account"):
+                first.write(STATE)
+            assert second.read() == theirs
 
 
 def test_a_lease_that_was_released_is_taken_at_once(bucket: str, clock: Clocks) -> None:

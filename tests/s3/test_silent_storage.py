@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
+import tempfile
 import threading
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -17,14 +20,19 @@ from tests.s3.servers import Proxy
 from tests.sessions.live_session import SYMBOL, LiveSession
 from tests.sessions.small_session import PATIENCE_SECONDS, until
 from tests.sessions.test_account import asked
-from trading_runtime.errors import LeaseLostError, StorageError, TransientError
+from trading_runtime.errors import Kind, LeaseLostError, StorageError, TransientError
 from trading_runtime.records.events import Mode, RunInitialised
+from trading_runtime.records.run_files import RunFiles
 from trading_runtime.results.store import open_store
 from trading_runtime.runs.opening import acquire_run
 from trading_runtime.sessions import storing
+from trading_runtime.sessions.account import SessionAccount
+from trading_runtime.sessions.session import Session
 from trading_runtime.sessions.storing import Outbox, Question
+from trading_runtime.sessions.trading import Ending, Trading
 from trading_runtime.storage import s3
 from trading_runtime.storage.s3 import S3Folder
+from trading_runtime.storage.scratch import remove_abandoned_scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +96,22 @@ def test_a_session_whose_storage_falls_silent_sends_nothing_and_loses_no_fill(
         assert booked == live.executed
         assert len(live.accepted) == 2
         assert live.exchange.positions[SYMBOL] == Decimal("0.010")
+
+
+def test_what_a_session_keeps_on_the_machine_is_no_scratch_whatever_its_run_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    files = RunFiles(tmp_path / "run")
+    files.journals.mkdir(parents=True)
+    store = SimpleNamespace(objects=SimpleNamespace(give_up=lambda: None))
+    prepared = SimpleNamespace(store=store)
+    ended: Any = SimpleNamespace(run_id="scratch-1", _files=files, prepared=prepared)
+    kept = Session._kept_apart(ended)
+
+    remove_abandoned_scratch()
+
+    assert (kept / files.journals.name).is_dir()
 
 
 class Asked:
@@ -223,6 +247,51 @@ def test_an_error_of_a_job_is_raised_in_the_loop() -> None:
     outbox.close()
     with pytest.raises(LeaseLostError):
         outbox.check()
+
+
+class Stopped(Trading):
+    """A session that is stopped at once, and cannot save its account."""
+
+    async def _run_node(self) -> None:
+        def denied() -> None:
+            raise StorageError("denied")
+
+        self.storage.outbox.put("account", denied)
+        self.ending = Ending(Kind.STOPPED, "'runs stop' asked for it")
+
+
+def test_an_account_that_cannot_be_saved_at_the_end_fails_the_session(bucket: str) -> None:
+    limits = SimpleNamespace(venue_lost="1m", clock_skew="1m", blocked="1m")
+    deployment: Any = SimpleNamespace(
+        pace="burst", health=SimpleNamespace(port=None), stale_after=None, limits=limits
+    )
+    unused: Any = None
+    node: Any = SimpleNamespace(failures=SimpleNamespace())
+    store = open_store(bucket)
+    account = SessionAccount(store, "small")
+    with account.held("one"), acquire_run(store, "one") as opened:
+        session = Stopped(
+            *(deployment, store, "one", opened, unused, account, node),
+            *(unused, "terms", None, unused, unused),
+        )
+        with pytest.raises(StorageError, match="denied"):
+            asyncio.run(session.run())
+
+
+def test_a_question_for_a_stop_request_that_had_no_answer_is_asked_again(
+    bucket: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "_BRIEF_SECONDS", 0.2)
+    with acquire_run(open_store(bucket), "one") as opened:
+        proxy.answers.clear()
+        answers = []
+        for _ in range(2):
+            with suppress(TransientError):
+                answers.append(opened.stop_requested(brief=True))
+        proxy.answers.set()
+        answers.append(opened.stop_requested(brief=True))
+
+    assert answers == [False]
 
 
 def test_a_part_of_a_journal_that_was_not_stored_is_stored_the_next_time(

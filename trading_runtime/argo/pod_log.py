@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime.argo.planned_run import NotPlannedError
@@ -16,10 +14,12 @@ from trading_runtime.redaction import redact
 from trading_runtime.results.store import open_store
 from trading_runtime.runs.metadata import now_text
 from trading_runtime.runs.opening import check_run_id
+from trading_runtime.storage.scratch import Scratch
 from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from trading_runtime.storage.object_store import ObjectStore
 
@@ -41,8 +41,8 @@ def kept_log(results: str, run_id: str, step: str) -> Iterator[Callable[[str], N
     def note(text: str) -> None:
         lines.append(f"{now_text()}  {text}\n")
 
-    with tempfile.TemporaryDirectory(prefix="trading-runtime-") as folder:
-        workers = Path(folder) / "workers.log"
+    with Scratch() as scratch:
+        workers = scratch.path / "workers.log"
         workers.touch()
         os.environ[OUTPUT_KEPT_IN] = str(workers)
         try:

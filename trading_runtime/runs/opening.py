@@ -108,9 +108,9 @@ class WorkingRun(abc.ABC):
         if not self._stopping and now - self._asked >= objects.pause(
             self.seconds_between_questions
         ):
-            self._asked = now
             asked = objects.brief() if brief else objects
             self._stopping = asked.has(self._name(self.files.stop))
+            self._asked = now  # a question without an answer is asked again
         return self._stopping
 
     def end_parts(self) -> None:
@@ -125,7 +125,8 @@ class WorkingRun(abc.ABC):
         """Store the parts that have ended; one that could not be stored remains for next time."""
         for part in list(self._unsent):
             self.store.publish(part)
-            self._unsent.remove(part)
+            with contextlib.suppress(ValueError):  # another thread has stored it meanwhile
+                self._unsent.remove(part)
 
     def _publish_journals(self) -> None:
         self.end_parts()

@@ -156,12 +156,15 @@ class SessionAccount:
 
         Asked before each order, it reads only the clock: this process may have been suspended.
         """
-        if self._expires and steady_seconds() - self._renewed > _LEASE_SECONDS:
+        if self._has_run_out():
             raise LeaseLostError(
                 f"the lease on the account of {self.name!r} was not renewed in "
                 f"{_LEASE_SECONDS:.0f} s: another session may have it, and this one sends nothing "
                 "more"
             )
+
+    def _has_run_out(self) -> bool:
+        return self._expires and steady_seconds() - self._renewed > _LEASE_SECONDS
 
     def read(self) -> AccountState | None:
         """Return what the account holds, ``None`` when it has no history.
@@ -177,7 +180,13 @@ class SessionAccount:
             raise self._damaged(self._state, error) from error
 
     def write(self, state: AccountState) -> None:
-        """Save what the account holds, atomically."""
+        """Save what the account holds, atomically.
+
+        Raises as ``check`` does when the lease has run out: what is saved late must not replace
+        what another session has saved since.
+        """
+        if self._has_run_out():
+            self.check()
         self._store.objects.write(self._state, state.to_json())
 
     def write_instruments(self, definitions: Sequence[InstrumentDefinition]) -> None:

@@ -187,7 +187,8 @@ class Session:
     def _kept_apart(self) -> Path:
         """Copy the run's files to where they outlive this process; return the folder."""
         self.prepared.store.objects.give_up()
-        folder = Path(tempfile.mkdtemp(prefix=f"trading-runtime-{self.run_id}-"))
+        # Not named as scratch is, whatever the run is called.
+        folder = Path(tempfile.mkdtemp(prefix=f"trading-runtime-kept-{self.run_id}-"))
         shutil.copytree(self._files.folder, folder, dirs_exist_ok=True)
         return folder
 

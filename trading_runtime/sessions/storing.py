@@ -59,8 +59,8 @@ class Question[T]:
         """
         if not self._is_remote:
             return self._ask()
-        if self._error is not None:
-            raise self._error
+        if (error := self._error) is not None:
+            raise error
         if self.is_silent():
             raise TransientError(
                 f"{self._place}: the storage has not answered for {_SILENT_SECONDS:.0f} s"
@@ -124,7 +124,8 @@ class Outbox:
     @property
     def is_empty(self) -> bool:
         """Whether everything is stored."""
-        return not self._waiting and not self._is_working
+        with self._changed:
+            return not self._waiting and not self._is_working
 
     def wait(self, seconds: float) -> None:
         """Wait until everything is stored, for so long at most."""

@@ -148,7 +148,7 @@ class Trading:
                 )
                 self.records.write(events.HealthServed(address=f"http://{health.host}:{port}"))
             await self._run_node()
-        if self.ending is not None and self.ending.is_orderly and not self.storage.is_remote:
+        if self.ending is not None and self.ending.is_orderly:
             self.storage.outbox.check()
         return self.ending or Ending(Kind.INTERNAL, "the session ended without a reason")
 
@@ -226,6 +226,7 @@ class Trading:
             self._look_for_ending(running)
             return False
         while not self.storage.is_answered:
+            self._turned = time.monotonic()
             if self._look_for_ending(running):
                 return False
             await asyncio.sleep(0.01)
@@ -260,8 +261,7 @@ class Trading:
         """Compare the venue with what is known; return whether everything is explained."""
         known = known_of(self.store, self.carried)
         self.records.know(known.sent)
-        execution = self.deployment.execution
-        lookback = getattr(execution, "lookback", 0)
+        lookback = getattr(self.deployment.execution, "lookback", 0)
         found = reconciled(
             known,
             node.venue_orders(),
@@ -470,8 +470,7 @@ class Trading:
             if cancels:
                 node.halt(_STOPPED)  # a strategy that quotes for ever would quote again
                 await self._insisted(node.cancel_resting, lambda: not node.left)
-            if flattens:
-                node.halt(_STOPPED)
+            if flattens:  # never without cancelling
                 await self._insisted(node.close_positions, lambda: not node.quantities())
         if ending.is_orderly and not flattens and not at_venue:
             node.resume()  # what the strategy sends in its on_stop is in a backtest, too

@@ -237,6 +237,8 @@ class Risk:
         limits = self._limits.get(name)
         if limits is None or limits.passing is None or order.is_quote_quantity:
             return False
+        if self.is_old(name):
+            return False
         is_allowed = self.allowed is None or name in self.allowed
         return bool(is_allowed and order.quantity.raw <= limits.passing)
 

@@ -36,7 +36,8 @@ def numpy_seeded(seed: int) -> Iterator[None]:
     try:
         yield
     finally:
-        finders.remove(finder)
+        with contextlib.suppress(ValueError):  # a strategy may have emptied the list
+            finders.remove(finder)
 
 
 class _SeedingFinder:
