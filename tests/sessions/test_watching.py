@@ -131,6 +131,9 @@ def test_a_loss_is_counted_from_the_first_connection_to_the_last(watched: Watche
         "too_many_requests",
         "Requests too frequent",
         "HTTP 429",
+        "HTTP/1.1 503",
+        "418: teapot",
+        "status code: 429",
     ],
 )
 def test_a_request_too_many_holds_orders_back_ever_longer(watched: Watched, message: str) -> None:
@@ -153,9 +156,24 @@ def test_a_request_too_many_holds_orders_back_ever_longer(watched: Watched, mess
 
 
 @pytest.mark.parametrize(
+    "message",
+    ["Order price 503 exceeds the allowed range", "insufficient balance: 429 USDT", "code: 4290"],
+)
+def test_a_number_of_something_else_pauses_nothing(watched: Watched, message: str) -> None:
+    watched.watch._refused(message)
+
+    assert watched.told() == []
+    assert watched.held is None
+
+
+@pytest.mark.parametrize(
     ("message", "seconds"),
     [
         ("HTTP 429: Retry-After: 7", 7.0),
+        ("Too many requests, retry after 30s", 30.0),
+        ("Too many requests, retry after 2 minutes", 120.0),
+        ("Too many requests, retry after 86400", 3_600.0),
+        ("Too many requests, retry after 9700000000000", 3_600.0),
         ("Rate limited (retry_after_ms=2500)", 2.5),
         ("Too many requests, retry after 30 seconds", 30.0),
         ("rate limited, retry after 1500 ms", 1.5),

@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
 _SECOND = 1_000_000_000
 _TOO_MANY = re.compile(
-    r"too[ _]many|rate.?limit|(too|requests) frequent|service unavailable|\b(429|418|503)\b",
+    r"too[ _]many|rate.?limit|(too|requests) frequent|service unavailable"
+    # A number alone may be a price or an amount.
+    r"|(^\W*|\b(http[/\d.]*|status|code|error)\W{1,3})(429|418|503)\b",
     re.IGNORECASE,
 )
 """In the words of a venue that refuses a request because there were too many."""
-_ASKED = (
-    (
-        re.compile(
-            r"retry[ _-]?after[^\d\n]{0,12}(\d+(?:\.\d+)?) ?(ms|milliseconds)", re.IGNORECASE
-        ),
-        1e-3,
-    ),
-    (re.compile(r"retry[ _-]?after_ms[^\d\n]{0,3}(\d+)", re.IGNORECASE), 1e-3),
-    (re.compile(r"retry[ _-]?after[^\d\n]{0,12}(\d+(?:\.\d+)?)", re.IGNORECASE), 1.0),
+_ASKED = re.compile(
+    r"retry[ _-]?after(?P<suffix>_ms)?[^\d\n]{0,12}(?P<number>\d+(?:\.\d+)?)"
+    r"(?: ?(?P<unit>ms|milliseconds?|m|mins?|minutes?)\b)?",
+    re.IGNORECASE,
 )
-"""How long the venue asks to wait, where its words or the engine's say it, and the unit."""
+"""How long the venue asks to wait, where a text says it; in seconds by default."""
+_LONGEST_ASKED = 3_600.0
+_FIRST_INSTANT, _FIRST_INSTANT_MS = 1e9, 1e12
+"""Larger numbers are no waits, but instants in seconds or milliseconds since the epoch."""
 _BANNED = re.compile(r"banned until (\d{13})\b", re.IGNORECASE)
 """Until when, in milliseconds since the epoch."""
 _FIRST_PAUSE = 1.0
@@ -231,10 +231,20 @@ class HealthWatch:
 
 
 def asked_wait(message: str) -> float:
-    """Return for how many seconds a refusal says that nothing may be sent; 0 when it does not."""
+    """Return for how many seconds a refusal says that nothing may be sent; 0 when it does not.
+
+    At most an hour, but a ban is kept until its end.
+    """
     if (banned := _BANNED.search(message)) is not None:
         return max(int(banned[1]) / 1000 - time.time(), 0.0)
-    for pattern, unit in _ASKED:
-        if (found := pattern.search(message)) is not None:
-            return float(found[1]) * unit
-    return 0.0
+    if (found := _ASKED.search(message)) is None:
+        return 0.0
+    number, unit = float(found["number"]), (found["suffix"] or found["unit"] or "").strip("_")
+    if number >= _FIRST_INSTANT:
+        instant = number / 1000 if number >= _FIRST_INSTANT_MS else number
+        seconds = max(instant - time.time(), 0.0)
+    elif unit.lower().startswith(("ms", "milli")):
+        seconds = number / 1000
+    else:
+        seconds = number * 60 if unit else number
+    return min(seconds, _LONGEST_ASKED)
