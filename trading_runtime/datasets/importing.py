@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from pydantic import ValidationError
 
+from trading_runtime.datasets.columns import NumberFormat
 from trading_runtime.datasets.data_file import (
     BarSeries,
     LoadedPreparation,
@@ -24,7 +25,8 @@ from trading_runtime.datasets.number_columns import price_columns, scale_of, siz
 from trading_runtime.datasets.raw_files import RawFile, find_files
 from trading_runtime.datasets.remote_files import is_address
 from trading_runtime.datasets.row_checks import shown
-from trading_runtime.datasets.time_columns import read_times
+from trading_runtime.datasets.time_columns import TimeFault, read_times
+from trading_runtime.datasets.time_guesses import fitting_formats
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import DAY, NANOSECONDS
 
@@ -46,6 +48,8 @@ _QUOTES = (
 _TICK = re.compile(r"[0-9]+(\.[0-9]+)?")
 _SECOND = NANOSECONDS["s"]
 _MOST_DIGITS = 8
+_NOISE_FREE = 12
+"""Decimal places at which the noise of 64 bits is rounded away."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def plan_import(
     bars = [item for item in loaded.preparation.series if isinstance(item, BarSeries)]
     given = options.bar is not None or all("bar" in entry for entry in form.series)
     if bars and not given:
-        bar = _bar_of(find_files(loaded.inputs(bars[0]))[0])
+        bar = _bar_of(find_files(loaded.inputs(bars[0])))
         options = replace(options, bar=bar)
         found.append(f"bar          {bar}, from the distance of the rows; --bar says another")
         loaded = _load(_document(form, paths, options))
@@ -115,8 +119,23 @@ def _document(form: Format, paths: Sequence[str], options: ImportOptions) -> dic
         if form.symbol_column is not None:
             symbol = options.symbol or options.instrument.rpartition(".")[0]
             entry["where"] = {form.symbol_column: symbol}
-        series.append(entry | dict(options.changes or {}))
+        series.append(_changed(entry, options.changes or {}))
     return {"instruments": "instruments.json", "series": series}
+
+
+def _changed(entry: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a format with a user's; columns that are not given stay."""
+    changed = entry | dict(changes)
+    columns = dict(entry.get("columns", {}))
+    if isinstance(given := changes.get("columns", {}), dict):
+        columns |= given
+        if "volume" in changes:
+            columns.pop("volume", None)
+        if "size" in changes:
+            columns.pop("bid_size", None)
+            columns.pop("ask_size", None)
+        changed["columns"] = columns
+    return changed
 
 
 def _load(document: dict[str, Any]) -> LoadedPreparation:
@@ -130,21 +149,49 @@ def _load(document: dict[str, Any]) -> LoadedPreparation:
         raise UsageError("\n".join(f"data import: {fault}" for fault in faults)) from error
 
 
-def _bar_of(file: RawFile) -> str:
-    """Return the specification of bars with the usual spacing of rows in ``file``."""
+def _bar_of(files: Sequence[RawFile]) -> str:
+    """Return the specification of bars with the usual spacing of rows in ``files``.
+
+    The first file that has rows tells it, or the first two when each has one.
+    """
+    found = pl.Series([], dtype=pl.Int64)
+    for file in files:
+        found = pl.concat([found, _first_times(file)])
+        steps = found.unique().sort().diff().drop_nulls()
+        if len(steps):
+            counts = Counter(steps.to_list())
+            usual = min(counts, key=lambda step: (-counts[step], step))
+            return bar_as_long_as(usual, file.name)
+    series = files[0].settings
+    if not len(found) and series.where:
+        wanted = ", ".join(f"{name} {value!r}" for name, value in series.where.items())
+        raise DataError(
+            f"{files[0].name}: no row has {wanted}; correct the instrument, or give its name in "
+            "the files with --symbol"
+        )
+    raise UsageError(f"{files[0].name}: has no two rows that tell how long a bar is; give --bar")
+
+
+def _first_times(file: RawFile) -> pl.Series:
+    """Return the times of the first rows; raises ``DataError`` when none of them can be read."""
     series = file.settings
     for raw in file.blocks({"timestamp": column_roles(series)["timestamp"]}):
-        times = read_times(raw["timestamp"], series.timestamp_format, series.time_zone)["ns"]
-        if times.null_count() == len(times):
+        times = read_times(raw["timestamp"], series.timestamp_format, series.time_zone)
+        if not raw.height:
+            continue
+        if times["ns"].null_count() < raw.height:
+            return times["ns"].drop_nulls()
+        where = f"{file.where(int(raw['row'][0]))}: timestamp {shown(raw['timestamp'][0])}"
+        if times["fault"][0] in {TimeFault.NO_SUCH_TIME, TimeFault.AMBIGUOUS}:
             raise DataError(
-                f"{file.name}: timestamp {shown(raw['timestamp'][0])} is not a time in the format "
-                f"{series.timestamp_format}; give another with --set timestamp_format=..."
+                f"{where}: {times['fault'][0]} in {series.time_zone}; correct --time-zone"
             )
-        steps = times.drop_nulls().unique().sort().diff().drop_nulls()
-        if len(steps):
-            return bar_as_long_as(Counter(steps.to_list()).most_common(1)[0][0], file.name)
-        break
-    raise UsageError(f"{file.name}: has no two rows that tell how long a bar is; give --bar")
+        fitting = next(iter(fitting_formats(raw["timestamp"])), "...")
+        raise DataError(
+            f"{where} is not a time in the format {series.timestamp_format}; give another with "
+            f"--set 'timestamp_format={fitting}'"
+        )
+    return pl.Series([], dtype=pl.Int64)
 
 
 def bar_as_long_as(step: int, where: str) -> str:
@@ -182,6 +229,8 @@ def _instrument(
         others = "say others" if len(digits) > 1 else "says another"
         found.append(f"instrument   {stated}, from the digits in the files; {wanted} {others}")
     kind = "CryptoPerpetual" if name.endswith("-PERP") else form.instrument
+    if kind == "Equity" and _is_pair(name):
+        kind = "CurrencyPair"
     if kind == "Equity":
         return StatedInstrument(
             type=kind,
@@ -201,11 +250,23 @@ def _instrument(
     )
 
 
+def _is_pair(symbol: str) -> bool:
+    """Tell whether a symbol in files of stocks is a pair, such as BTC/USD; BRK-B is a stock."""
+    base, sign, quote = symbol.replace("-", "/").partition("/")
+    return bool(base and sign) and quote.upper() in _QUOTES
+
+
 def currencies_of(symbol: str, quote: str | None) -> tuple[str, str]:
     """Return base and quote currency of a symbol such as BTCUSDT, EUR/USD or ETH-USD-PERP.
 
     Raises ``UsageError`` when the symbol does not show them.
     """
+    if ":" in symbol:
+        pair = symbol.partition(":")[0]
+        raise UsageError(
+            f"--instrument: {symbol!r} has a colon; write {pair}-PERP for a perpetual, {pair} for "
+            "a spot pair"
+        )
     plain = symbol.removesuffix("-PERP").removesuffix("-SWAP").upper()
     parts = re.split(r"[/_-]", plain)
     if len(parts) == 2 and all(parts):  # noqa: PLR2004 - base and quote
@@ -228,10 +289,12 @@ def _digits(loaded: LoadedPreparation, columns: Callable[[Series], Sequence[str]
         roles = {name: roles[name] for name in names}
         if not names:
             continue
+        written = NumberFormat(series.decimal, series.thousands, series.suffixes)
         files = find_files(loaded.inputs(series))
         for file in {0: files[0], len(files) - 1: files[-1]}.values():
             for number, raw in enumerate(file.blocks(roles)):
                 texts = pl.concat([raw[name].cast(pl.String) for name in names])
+                texts = written.plain(texts.str.strip_chars())
                 most = max(most, _digits_of(texts, scale_of(series, names[0])))
                 if number + 1 == _MOST_BLOCKS:
                     break
@@ -239,17 +302,42 @@ def _digits(loaded: LoadedPreparation, columns: Callable[[Series], Sequence[str]
 
 
 def _digits_of(texts: pl.Series, factor: Decimal) -> int:
-    most = 0
-    plain = texts.unique().drop_nulls().str.strip_chars()
+    plain = _without_noise(texts.unique().drop_nulls().str.strip_chars())
     if factor != 1:
         return max((_places(text, factor) for text in plain), default=0)
+    most = 0
     fractions = plain.str.extract(r"^[+-]?[0-9]*\.([0-9]*)$").str.strip_chars_end("0")
     lengths = fractions.str.len_bytes()
-    # A price with floating-point noise has more digits than any tick.
+    # More digits than any tick has are noise, unless all numbers have them.
     usual = lengths.filter(lengths <= _MOST_DIGITS)
-    if len(usual):
-        most = int(usual.max() or 0)  # type: ignore[arg-type]
+    lengths = usual if len(usual) else lengths.drop_nulls()
+    if len(lengths):
+        most = int(lengths.max() or 0)  # type: ignore[arg-type]
     return max(most, max((_places(text, factor) for text in plain if "e" in text), default=0))
+
+
+def _without_noise(texts: pl.Series) -> pl.Series:
+    """Return numbers that went through 32 or 64 bits as they were before: 173.7 for 173.69999695.
+
+    Others stay.
+    """
+    noisy = texts.filter(texts.str.contains(rf"\.[0-9]{{{_MOST_DIGITS + 1},}}$"))
+    if not len(noisy):
+        return texts
+    long = noisy.cast(pl.Float64, strict=False)
+    short = long.cast(pl.Float32)
+    is_short = (short.cast(pl.Float64) - long).abs() <= long.abs() * 1e-12
+    tidy = [
+        text if number is None
+        else single if is_single and "e" not in single
+        else format(round(number, _NOISE_FREE), f".{_NOISE_FREE}f")
+        for text, number, single, is_single in zip(
+            noisy, long, short.cast(pl.String), is_short, strict=True
+        )
+    ]  # fmt: skip
+    return pl.concat(
+        [texts.filter(~texts.is_in(noisy.implode())), pl.Series(tidy, dtype=pl.String)]
+    )
 
 
 def _places(text: str, factor: Decimal) -> int:
