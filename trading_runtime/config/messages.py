@@ -12,6 +12,7 @@ import functools
 import inspect
 import itertools
 import json
+import re
 import textwrap
 import types
 import typing
@@ -70,6 +71,7 @@ def _of_class(owner: type) -> dict[str, str]:
 
 
 Key = str | int
+_UNIONS = frozenset({typing.Union, types.UnionType})
 _WIDTH = 60
 _MOST_UNKNOWN = 100
 
@@ -159,7 +161,7 @@ def _problem(
     kind = item["type"]
     if kind == "missing":
         about = "" if owner is None else field_descriptions(owner).get(str(keys[-1]), "")
-        first = about.split("\n")[0].replace("``", "'")
+        first = re.split(r"(?<=[.])\s", about, maxsplit=1)[0].replace("\n", " ").replace("``", "'")
         return problem_at(document, keys, f"is missing. {first}".strip(), of_key=False)
     if kind == "extra_forbidden":
         fields = _fields(owner)
@@ -249,6 +251,13 @@ def _resolve(
         if tagged is not None:
             here = tagged
             continue
+        if typing.get_origin(here) in _UNIONS:
+            # The name of a member, which the file does not have.
+            named = (
+                item for item in typing.get_args(here) if getattr(item, "__name__", "") == part
+            )
+            here = next(named, None)
+            continue
         owner = here if isinstance(here, type) and issubclass(here, BaseModel) else None
         keys.append(part)
         here = _inside(here, part)
@@ -266,7 +275,7 @@ def _inside(annotation: Any, key: Key) -> Any:
 
 def _tagged(annotation: Any, tag: Key) -> Any:
     """Return the member of a tagged union that ``tag`` names, or None when there is none."""
-    if typing.get_origin(annotation) not in {typing.Union, types.UnionType}:
+    if typing.get_origin(annotation) not in _UNIONS:
         return None
     for member in typing.get_args(annotation):
         if any(isinstance(item, Tag) and item.tag == tag for item in _metadata(member)):
@@ -287,7 +296,7 @@ def _bare(annotation: Any) -> Any:
     """Return a type without its annotations, and without ``| None``."""
     while _metadata(annotation):
         annotation = annotation.__origin__
-    if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
+    if typing.get_origin(annotation) in _UNIONS:
         members = [item for item in typing.get_args(annotation) if item is not types.NoneType]
         if len(members) == 1:
             return _bare(members[0])
