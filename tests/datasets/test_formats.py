@@ -307,3 +307,19 @@ def test_the_shortest_of_distances_that_come_as_often_is_a_bar(tmp_path: Path) -
     printed, _ = imported(raw, "--format", "kraken-ohlcvt", "--instrument", "XBTUSD.SIM")
 
     assert "bar          1-MINUTE-LAST" in printed
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"), [('columns={"volume": "Vol"}', "7"), ("volume=1000", "1000")]
+)
+def test_a_setting_replaces_one_column_and_the_others_stay(
+    setting: str, expected: str, tmp_path: Path
+) -> None:
+    raw = tmp_path / "raw.csv"
+    raw.write_text(f"time,open,high,low,close,Vol\n{NOON},1,1,1,1,7\n{NOON + 60},1,1,1,1,7\n")
+
+    _, rows = imported(
+        raw, "--format", "tradingview", "--instrument", "EURUSD.SIM", "--set", setting
+    )
+
+    assert str(rows[0].volume) == expected
