@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -250,6 +251,7 @@ def test_a_pair_in_files_of_stocks_keeps_its_fractions(tmp_path: Path) -> None:
         ("187.1499938964844", "0.01", "187.15"),  # the same with fewer digits
         ("0.30000000000000004", "0.1", "0.3"),  # 0.1 + 0.2 in 64 bits
         ("0.12345678901", "0.00000001", "0.12345679"),
+        ("42000.1000000000000000", "0.1", "42000.1"),
     ],
 )
 def test_the_noise_of_binary_numbers_makes_no_tick(
@@ -323,3 +325,28 @@ def test_a_setting_replaces_one_column_and_the_others_stay(
     )
 
     assert str(rows[0].volume) == expected
+
+
+@pytest.mark.parametrize("name", ["databento-mbo", "nautilus-1-trades", "nautilus-1-quotes"])
+def test_the_tick_is_that_of_prices_and_not_of_their_form(name: str, tmp_path: Path) -> None:
+    [sample] = [item for item in SAMPLES if item.format == name]
+    (tmp_path / sample.file).write_bytes(sample.content())
+
+    printed, _ = imported(
+        tmp_path / sample.file, "--format", name, "--instrument", sample.instrument
+    )
+
+    assert f"tick {'0.01' if name == 'databento-mbo' else '0.1'}, " in printed
+
+
+def test_files_of_an_archive_that_differ_are_refused_with_the_setting_that_chooses(
+    tmp_path: Path,
+) -> None:
+    row = f"{NOON},{{0}},{{0}},{{0}},{{0}},1,1\n{NOON + 60},{{0}},{{0}},{{0}},{{0}},1,1\n"
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("ETHUSD_1.csv", row.format(2000))
+        archive.writestr("XBTUSD_1.csv", row.format(42000))
+
+    with pytest.raises(DataError, match=r"choose files .* 'members: XBTUSD_1\.csv'"):
+        imported(tmp_path / "all.zip", "--format", "kraken-ohlcvt", "--instrument", "XBTUSD.KRAKEN",
+                 "--bar", "1-MINUTE-LAST")  # fmt: skip

@@ -132,8 +132,9 @@ def test_what_is_no_pair_of_currencies_is_imported_as_a_stock(tmp_path: Path) ->
 
 
 _RECOGNISED = {
-    "bybit-spot-trades", "databento-pretty", "dukascopy-jforex", "dukascopy-local", "dukascopy-web",
-    "metatrader", "stooq", "tardis-trades", "tradingview-iso",
+    "bybit-spot-trades", "databento-mbo", "databento-mbp-10", "databento-pretty",
+    "dukascopy-jforex", "dukascopy-local", "dukascopy-web", "metatrader", "stooq", "tardis-trades",
+    "tradingview-iso",
 }  # fmt: skip
 
 

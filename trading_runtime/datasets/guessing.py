@@ -58,6 +58,8 @@ _ROLES = {
     "quotes": ("timestamp", "received", "bid", "ask", "bid_size", "ask_size"),
     "trades": ("timestamp", "received", "price", "size", "trade_id", "aggressor", "buyer_maker"),
 }
+_BOOKS = frozenset({"order_book_deltas", "order_book_depths"})
+"""Types that are recognised by their columns alone."""
 _FOUND_BY_NAME = frozenset({
     "timestamp", "open", "high", "low", "close", "volume", "price", "size", "bid", "ask",
 })  # fmt: skip
@@ -363,9 +365,10 @@ def _most_digits(texts: Iterable[str]) -> int:
 
 
 def _format(names: list[str] | None, found: Guess) -> None:
-    """Say which known format has exactly these columns, separator and times."""
+    """Say which known format has most of these columns, and their separator and times."""
     if names is None:
         return
+    fitting: dict[str, int] = {}
     for name, form in formats().items():
         table = form.series[0]
         columns = {**_usual_columns(table["type"]), **table["columns"]}
@@ -374,21 +377,23 @@ def _format(names: list[str] | None, found: Guess) -> None:
             for value in columns.values()
             for part in (value if isinstance(value, list) else [value])
         ]
-        texts = {part for part in parts if isinstance(part, str)}
+        texts = {part.format(0) for part in parts if isinstance(part, str)}
         places = [part for part in parts if isinstance(part, int)]
         if (
             texts
             and texts <= set(names)
             and max(places, default=0) <= len(names)
             and form.symbol_column in {None, *names}
-            and table["type"] == found.series["type"]
+            and table["type"] in {found.series["type"], *_BOOKS}
             and _has_form(table, found.series)
         ):
-            found.format = name
-            found.seen.append(
-                ("format", f"as {name} has it; 'data import --format {name}' reads it")
-            )
-            return
+            fitting[name] = len(texts)
+    if fitting:
+        found.format = max(fitting, key=lambda name: fitting[name])
+        found.seen.append((
+            "format",
+            f"as {found.format} has it; 'data import --format {found.format}' reads it",
+        ))  # fmt: skip
 
 
 def _has_form(table: dict[str, Any], series: dict[str, Any]) -> bool:
@@ -399,6 +404,10 @@ def _has_form(table: dict[str, Any], series: dict[str, Any]) -> bool:
 
 
 def _usual_columns(kind: str) -> dict[str, str]:
-    if kind == "bars":
-        return {role: role for role in _ROLES["bars"]}
-    return {role: role for role in ("timestamp", "price", "size")} if kind == "trades" else {}
+    roles: dict[str, tuple[str, ...]] = {
+        "bars": _ROLES["bars"],
+        "trades": ("timestamp", "price", "size"),
+        "order_book_deltas": ("timestamp", "side", "price", "size"),
+        "order_book_depths": ("timestamp",),
+    }
+    return {role: role for role in roles.get(kind, ())}

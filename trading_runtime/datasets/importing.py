@@ -48,8 +48,11 @@ _QUOTES = (
 _TICK = re.compile(r"[0-9]+(\.[0-9]+)?")
 _SECOND = NANOSECONDS["s"]
 _MOST_DIGITS = 8
-_NOISE_FREE = 12
-"""Decimal places at which the noise of 64 bits is rounded away."""
+_EXACT_DIGITS = 15
+"""Digits that a number of 64 bits keeps."""
+_SAME = 1e-12
+_NO_PRICE = "9223372036854775807"
+"""What Databento has in place of a price."""
 
 
 @dataclass(frozen=True)
@@ -302,12 +305,12 @@ def _digits(loaded: LoadedPreparation, columns: Callable[[Series], Sequence[str]
 
 
 def _digits_of(texts: pl.Series, factor: Decimal) -> int:
-    plain = _without_noise(texts.unique().drop_nulls().str.strip_chars())
+    plain = texts.unique().drop_nulls().str.strip_chars()
+    plain = _without_noise(plain.filter(plain != _NO_PRICE))
     if factor != 1:
         return max((_places(text, factor) for text in plain), default=0)
     most = 0
-    fractions = plain.str.extract(r"^[+-]?[0-9]*\.([0-9]*)$").str.strip_chars_end("0")
-    lengths = fractions.str.len_bytes()
+    lengths = _fractions(plain).str.len_bytes()
     # More digits than any tick has are noise, unless all numbers have them.
     usual = lengths.filter(lengths <= _MOST_DIGITS)
     lengths = usual if len(usual) else lengths.drop_nulls()
@@ -316,28 +319,27 @@ def _digits_of(texts: pl.Series, factor: Decimal) -> int:
     return max(most, max((_places(text, factor) for text in plain if "e" in text), default=0))
 
 
-def _without_noise(texts: pl.Series) -> pl.Series:
-    """Return numbers that went through 32 or 64 bits as they were before: 173.7 for 173.69999695.
+def _fractions(texts: pl.Series) -> pl.Series:
+    """Return the decimal places of numbers without zeros at the end; null for other texts."""
+    return texts.str.extract(r"^[+-]?[0-9]*\.([0-9]*)$").str.strip_chars_end("0")
 
-    Others stay.
+
+def _without_noise(texts: pl.Series) -> pl.Series:
+    """Return numbers that went through 32 or 64 bits as they were before.
+
+    173.69999695 becomes 173.7, and 0.30000000000000004 becomes 0.3. Others stay.
     """
-    noisy = texts.filter(texts.str.contains(rf"\.[0-9]{{{_MOST_DIGITS + 1},}}$"))
-    if not len(noisy):
+    is_long = (_fractions(texts).str.len_bytes() > _MOST_DIGITS).fill_null(value=False)
+    if not is_long.any():
         return texts
-    long = noisy.cast(pl.Float64, strict=False)
+    long = texts.filter(is_long).cast(pl.Float64)
     short = long.cast(pl.Float32)
-    is_short = (short.cast(pl.Float64) - long).abs() <= long.abs() * 1e-12
+    is_short = (short.cast(pl.Float64) - long).abs() <= long.abs() * _SAME
     tidy = [
-        text if number is None
-        else single if is_single and "e" not in single
-        else format(round(number, _NOISE_FREE), f".{_NOISE_FREE}f")
-        for text, number, single, is_single in zip(
-            noisy, long, short.cast(pl.String), is_short, strict=True
-        )
-    ]  # fmt: skip
-    return pl.concat(
-        [texts.filter(~texts.is_in(noisy.implode())), pl.Series(tidy, dtype=pl.String)]
-    )
+        single if came_short else f"{double:.{_EXACT_DIGITS}g}"
+        for double, single, came_short in zip(long, short.cast(pl.String), is_short, strict=True)
+    ]
+    return pl.concat([texts.filter(~is_long), pl.Series(tidy, dtype=pl.String)])
 
 
 def _places(text: str, factor: Decimal) -> int:
