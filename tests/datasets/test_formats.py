@@ -195,6 +195,24 @@ def test_what_a_format_does_not_fit_is_refused(
             "'BTC/USDT:USDT' has a colon; write BTC/USDT-PERP for a perpetual",
         ),
         (
+            {
+                "a.csv": "exchange,symbol,timestamp,local_timestamp,id,side,price,amount\n"
+                f"deribit,BTC,{NOON}000000,{NOON}000000,,buy,1,1\n"
+            },
+            ["--format", "tardis-trades", "--instrument", "BTC-USD-PERP.SIM"],
+            DataError,
+            r"""a.csv:2: trade_id has no value; .*--set 'columns=\{"trade_id": null\}'""",
+        ),
+        (
+            {
+                "a.csv": "instrument_name,trade_id,side,price,size,created_time\n"
+                f"BTC-USDT,1,buy,1,1,{NOON}\nETH-USDT,2,buy,1,1,{NOON}\n"
+            },
+            ["--format", "okx-trades", "--instrument", "BTC-USDT.SIM"],
+            DataError,
+            r"""2 symbols .*--set 'where=\{"instrument_name": "BTC-USDT"\}'""",
+        ),
+        (
             {"raw/a.csv": ""},
             ["--format", "kraken-ohlcvt", "--instrument", "XBTUSD.SIM"],
             DataError,
@@ -203,7 +221,8 @@ def test_what_a_format_does_not_fit_is_refused(
     ],
     ids=[
         "another layout of the vendor", "times of another kind", "no volumes", "no such symbol",
-        "a time that does not exist", "columns that moved", "a swap's symbol of CCXT", "a folder",
+        "a time that does not exist", "columns that moved", "a swap's symbol of CCXT", "no ids",
+        "several symbols", "a folder",
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_with_the_option_that_helps(
@@ -252,6 +271,8 @@ def test_a_pair_in_files_of_stocks_keeps_its_fractions(tmp_path: Path) -> None:
         ("0.30000000000000004", "0.1", "0.3"),  # 0.1 + 0.2 in 64 bits
         ("0.12345678901", "0.00000001", "0.12345679"),
         ("42000.1000000000000000", "0.1", "42000.1"),
+        ("187.149994", "0.01", "187.15"),
+        ("67000.12345", "0.00001", "67000.12345"),
     ],
 )
 def test_the_noise_of_binary_numbers_makes_no_tick(

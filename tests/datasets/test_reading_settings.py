@@ -192,7 +192,7 @@ def test_rows_are_chosen_by_the_value_of_a_column(prepare_files: Prepare) -> Non
     head, first, second = BARS.splitlines(keepends=True)
     text = f"ticker,{head}BTC,{first}ETH,{first.replace('10.50', '9.50')}BTC,{second}"
 
-    with pytest.raises(DataError, match=r"2 symbols .* 'where: \{column: symbol\}'.*'split_by'"):
+    with pytest.raises(DataError, match=r"2 symbols .*where=..ticker.: .BTC.*'split_by'"):
         prepare_files("bars", {"raw.csv": text})
     assert bars(prepare_files("bars", {"raw.csv": text}, where={"ticker": "BTC"})) == BOTH
     with pytest.raises(DataError, match="no row has ticker 'XRP'"):

@@ -48,6 +48,7 @@ _QUOTES = (
 _TICK = re.compile(r"[0-9]+(\.[0-9]+)?")
 _SECOND = NANOSECONDS["s"]
 _MOST_DIGITS = 8
+_USUAL_DIGITS = 4
 _EXACT_DIGITS = 15
 """Digits that a number of 64 bits keeps."""
 _SAME = 1e-12
@@ -298,15 +299,17 @@ def _digits(loaded: LoadedPreparation, columns: Callable[[Series], Sequence[str]
             for number, raw in enumerate(file.blocks(roles)):
                 texts = pl.concat([raw[name].cast(pl.String) for name in names])
                 texts = written.plain(texts.str.strip_chars())
-                most = max(most, _digits_of(texts, scale_of(series, names[0])))
+                is_rounded = series.off_tick == "round"
+                digits = _digits_of(texts, scale_of(series, names[0]), is_rounded=is_rounded)
+                most = max(most, digits)
                 if number + 1 == _MOST_BLOCKS:
                     break
     return min(most, _MOST_DIGITS)
 
 
-def _digits_of(texts: pl.Series, factor: Decimal) -> int:
+def _digits_of(texts: pl.Series, factor: Decimal, *, is_rounded: bool) -> int:
     plain = texts.unique().drop_nulls().str.strip_chars()
-    plain = _without_noise(plain.filter(plain != _NO_PRICE))
+    plain = _without_noise(plain.filter(plain != _NO_PRICE), is_rounded=is_rounded)
     if factor != 1:
         return max((_places(text, factor) for text in plain), default=0)
     most = 0
@@ -324,20 +327,25 @@ def _fractions(texts: pl.Series) -> pl.Series:
     return texts.str.extract(r"^[+-]?[0-9]*\.([0-9]*)$").str.strip_chars_end("0")
 
 
-def _without_noise(texts: pl.Series) -> pl.Series:
+def _without_noise(texts: pl.Series, *, is_rounded: bool) -> pl.Series:
     """Return numbers that went through 32 or 64 bits as they were before.
 
-    173.69999695 becomes 173.7, and 0.30000000000000004 becomes 0.3. Others stay.
+    173.6999969482422 becomes 173.7, and 0.30000000000000004 becomes 0.3. With ``is_rounded``, so
+    does 173.699997. Others stay.
     """
-    is_long = (_fractions(texts).str.len_bytes() > _MOST_DIGITS).fill_null(value=False)
+    places = _fractions(texts).str.len_bytes().cast(pl.Int64)
+    is_long = (places > (_USUAL_DIGITS if is_rounded else _MOST_DIGITS)).fill_null(value=False)
     if not is_long.any():
         return texts
     long = texts.filter(is_long).cast(pl.Float64)
     short = long.cast(pl.Float32)
-    is_short = (short.cast(pl.Float64) - long).abs() <= long.abs() * _SAME
     tidy = [
-        single if came_short else f"{double:.{_EXACT_DIGITS}g}"
-        for double, single, came_short in zip(long, short.cast(pl.String), is_short, strict=True)
+        single
+        if abs(float(whole) - double) <= max(0.5 * 10.0**-digits, abs(double) * _SAME)
+        else f"{double:.{_EXACT_DIGITS}g}"
+        for double, single, whole, digits in zip(
+            long, short.cast(pl.String), short.cast(pl.Float64), places.filter(is_long), strict=True
+        )
     ]
     return pl.concat([texts.filter(~is_long), pl.Series(tidy, dtype=pl.String)])
 
