@@ -371,3 +371,18 @@ def test_files_of_an_archive_that_differ_are_refused_with_the_setting_that_choos
     with pytest.raises(DataError, match=r"choose files .* 'members: XBTUSD_1\.csv'"):
         imported(tmp_path / "all.zip", "--format", "kraken-ohlcvt", "--instrument", "XBTUSD.KRAKEN",
                  "--bar", "1-MINUTE-LAST")  # fmt: skip
+
+
+def test_increments_of_files_without_prices_are_called_arbitrary(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.csv"
+    raw.write_text(f"calc_time,funding_interval_hours,last_funding_rate\n{NOON}000,8,0.0001\n")
+    words = ["--format", "binance-funding", "--instrument", "BTCUSDT-PERP.SIM"]
+
+    printed, _ = imported(raw, *words)
+    stated = run(
+        "import", str(raw), *words, "--to", str(tmp_path / "b"), "--tick", "0.1", "--lot", "0.001"
+    )
+
+    assert "tick         stays 1 in this dataset: the files have no prices" in printed
+    assert "lot          stays 1 in this dataset: the files have no sizes" in printed
+    assert "stays 1" not in stated

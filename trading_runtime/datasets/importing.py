@@ -46,6 +46,8 @@ _QUOTES = (
     "AUD", "CAD", "NZD", "TRY", "BRL", "KRW", "BTC", "ETH", "BNB", "XBT",
 )  # fmt: skip
 _TICK = re.compile(r"[0-9]+(\.[0-9]+)?")
+_COLUMNS = {"tick": ("prices", price_columns), "lot": ("sizes", size_columns)}
+"""What a tick and a lot are increments of."""
 _SECOND = NANOSECONDS["s"]
 _MOST_DIGITS = 8
 _USUAL_DIGITS = 4
@@ -216,22 +218,7 @@ def _instrument(
     name, venue = options.instrument.rpartition(".")[::2]
     if not name or not venue:
         raise UsageError(f"--instrument {options.instrument!r}: write SYMBOL.VENUE")
-    digits: dict[str, int] = {}
-    for option, columns in (("tick", price_columns), ("lot", size_columns)):
-        if getattr(options, option) is None:
-            digits[option] = _digits(loaded, columns)
-    sizes = {
-        option: getattr(options, option) or format(Decimal(1).scaleb(-digits[option]), "f")
-        for option in ("tick", "lot")
-    }
-    for option, text in sizes.items():
-        if not _TICK.fullmatch(text):
-            raise UsageError(f"--{option} {text!r}: is not a decimal above 0, such as 0.01")
-    if digits:
-        stated = ", ".join(f"{option} {sizes[option]}" for option in digits)
-        wanted = " and ".join(f"--{option}" for option in digits)
-        others = "say others" if len(digits) > 1 else "says another"
-        found.append(f"instrument   {stated}, from the digits in the files; {wanted} {others}")
+    sizes = _increments(loaded, options, found)
     kind = "CryptoPerpetual" if name.endswith("-PERP") else form.instrument
     if kind == "Equity" and _is_pair(name):
         kind = "CurrencyPair"
@@ -252,6 +239,37 @@ def _instrument(
         size_increment=sizes["lot"],
         settlement_currency=quote if kind == "CryptoPerpetual" else None,
     )
+
+
+def _increments(
+    loaded: LoadedPreparation, options: ImportOptions, found: list[str]
+) -> dict[str, str]:
+    """Return tick and lot, as they are given or by the digits in the files."""
+    digits = {
+        option: _digits(loaded, columns)
+        for option, (_, columns) in _COLUMNS.items()
+        if getattr(options, option) is None
+    }
+    sizes = {
+        option: getattr(options, option) or format(Decimal(1).scaleb(-digits[option]), "f")
+        for option in _COLUMNS
+    }
+    for option, text in sizes.items():
+        if not _TICK.fullmatch(text):
+            raise UsageError(f"--{option} {text!r}: is not a decimal above 0, such as 0.01")
+    if digits:
+        stated = ", ".join(f"{option} {sizes[option]}" for option in digits)
+        wanted = " and ".join(f"--{option}" for option in digits)
+        others = "say others" if len(digits) > 1 else "says another"
+        found.append(f"instrument   {stated}, from the digits in the files; {wanted} {others}")
+    for option in digits:
+        what, columns = _COLUMNS[option]
+        if not any(map(columns, loaded.preparation.series)):
+            found.append(
+                f"{option:<12} stays 1 in this dataset: the files have no {what}; import those "
+                f"with {what} first, or give --{option}"
+            )
+    return sizes
 
 
 def _is_pair(symbol: str) -> bool:
