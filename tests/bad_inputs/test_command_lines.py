@@ -34,7 +34,7 @@ CASES: dict[str, tuple[int, list[str]]] = {
     "results show": (USAGE, ["'RUN'"]),
     "results list more": (USAGE, ["extra argument"]),
     "results export one": (USAGE, ["'--to'", "csv, parquet"]),
-    "runs": (USAGE, ["no command given", "list, show, stop"]),
+    "runs": (USAGE, ["no command given", "list, logs, show, stop"]),
     "runs stop": (USAGE, ["'RUN_ID'"]),
     "plan": (USAGE, ["'FILE'"]),
     "plan small.json --run-id x": (USAGE, ["'--run-id'", "plan --help"]),

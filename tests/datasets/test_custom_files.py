@@ -104,6 +104,14 @@ def test_a_bad_row_is_refused_with_file_and_line(
         prepare_files("custom", {"raw.csv": raw}, **SETTINGS)
 
 
+def test_a_whole_number_may_be_written_as_a_floating_point_one(prepare_files: Prepare) -> None:
+    raw = RAW.replace(",12,", ",12.0,").replace(",-7,", ",-7.00,")
+
+    made = prepare_files("custom", {"raw.csv": raw}, **SETTINGS)
+
+    assert [row[1] for row in rows_of(made.folder)] == [12, -7, 9007199254740993]
+
+
 def test_bad_rows_may_be_left_out_and_are_counted(prepare_files: Prepare) -> None:
     raw = RAW.replace("0.1,", "n/a,")
     made = prepare_files("custom", {"raw.csv": raw}, on_bad_row="drop", **SETTINGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -142,3 +143,246 @@ def test_what_a_format_does_not_fit_is_refused(
         run("import", str(tmp_path / "raw.csv"), "--instrument", "EURUSD.SIM",
             "--to", str(tmp_path / "made"), *arguments)  # fmt: skip
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "arguments", "error", "message"),
+    [
+        (
+            {"a.csv": "Etc/UTC,Open,High,Low,Close,Volume\n2024-01-01T00:00:00Z,1,1,1,1,1\n"},
+            ["--format", "dukascopy", "--instrument", "EUR/USD.SIM"],
+            DataError,
+            "no column 'Gmt time'.*\n.*give --format dukascopy-web",
+        ),
+        (
+            {"a.csv": "time,open,high,low,close,Volume\n2024-01-01T00:00:00Z,1,1,1,1,1\n"},
+            ["--format", "tradingview", "--instrument", "BTCUSDT.SIM"],
+            DataError,
+            r"a.csv:2: timestamp .* --set .timestamp_format=iso.[\s\S]*--format tradingview-iso",
+        ),
+        (
+            {"a.csv": f"time,open,high,low,close\n{NOON},1,1,1,1\n{NOON + 60},1,1,1,1\n"},
+            ["--format", "tradingview", "--instrument", "EURUSD.SIM"],
+            DataError,
+            r"no column 'Volume' .* \(--set volume=1000\)",
+        ),
+        (
+            {"a.csv": f"ticker,volume,open,close,high,low,window_start\nAAPL,1,1,1,1,1,{NOON}\n"},
+            ["--format", "polygon-flat-files", "--instrument", "APPL.XNAS"],
+            DataError,
+            "a.csv: no row has ticker 'APPL'; correct the instrument, .* --symbol",
+        ),
+        (
+            {"a.csv": "2024.03.31,03:30,1,1,1,1,5\n2024.03.31,03:31,1,1,1,1,5\n"},
+            ["--format", "metatrader-4", "--instrument", "EURUSD.SIM", "--time-zone",
+             "Europe/Athens"],
+            DataError,
+            "a.csv:1: timestamp '2024.03.31 03:30': no such local time in Europe/Athens",
+        ),
+        (
+            {
+                "a.csv": "Price,Adj Close,Close,High,Low,Open,Volume\nTicker,A,A,A,A,A,A\n"
+                "Date,,,,,,\n2024-01-02,1,2,2,2,2,5\n"
+            },
+            ["--format", "yfinance", "--instrument", "A.XNYS"],
+            DataError,
+            "the header names column 4 'High', but 'high' is read from column 3, 'Close'",
+        ),
+        (
+            {"a.csv": "date,open,high,low,close,volume\n"},
+            ["--format", "freqtrade", "--instrument", "BTC/USDT:USDT.SIM", "--bar", "1-DAY-LAST"],
+            UsageError,
+            "'BTC/USDT:USDT' has a colon; write BTC/USDT-PERP for a perpetual",
+        ),
+        (
+            {
+                "a.csv": "exchange,symbol,timestamp,local_timestamp,id,side,price,amount\n"
+                f"deribit,BTC,{NOON}000000,{NOON}000000,,buy,1,1\n"
+            },
+            ["--format", "tardis-trades", "--instrument", "BTC-USD-PERP.SIM"],
+            DataError,
+            r"""a.csv:2: trade_id has no value; .*--set 'columns=\{"trade_id": null\}'""",
+        ),
+        (
+            {
+                "a.csv": "instrument_name,trade_id,side,price,size,created_time\n"
+                f"BTC-USDT,1,buy,1,1,{NOON}\nETH-USDT,2,buy,1,1,{NOON}\n"
+            },
+            ["--format", "okx-trades", "--instrument", "BTC-USDT.SIM"],
+            DataError,
+            r"""2 symbols .*--set 'where=\{"instrument_name": "BTC-USDT"\}'""",
+        ),
+        (
+            {"raw/a.csv": ""},
+            ["--format", "kraken-ohlcvt", "--instrument", "XBTUSD.SIM"],
+            DataError,
+            r"raw: is a folder; name its files, as in '.*raw/\*'",
+        ),
+    ],
+    ids=[
+        "another layout of the vendor", "times of another kind", "no volumes", "no such symbol",
+        "a time that does not exist", "columns that moved", "a swap's symbol of CCXT", "no ids",
+        "several symbols", "a folder",
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_with_the_option_that_helps(
+    files: dict[str, str],
+    arguments: list[str],
+    error: type[Exception],
+    message: str,
+    tmp_path: Path,
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    first = next(iter(files)).partition("/")[0]
+
+    with pytest.raises(error, match=message):
+        run("import", str(tmp_path / first), "--to", str(tmp_path / "made"), *arguments)
+    assert not (tmp_path / "made").exists()
+
+
+def imported(path: Path, *arguments: str) -> tuple[str, list[Any]]:
+    """Import bars, and return what was printed and the rows."""
+    made = path.parent / "made"
+    printed = run("import", str(path), "--to", str(made), *arguments)
+    return printed, ParquetDataCatalog(str(made)).query(NautilusDataType.Bar)
+
+
+def test_a_pair_in_files_of_stocks_keeps_its_fractions(tmp_path: Path) -> None:
+    raw = tmp_path / "bars.csv"
+    row = "BTC/USD,2024-01-01 12:0{}:00+00:00,67000.1,67001.0,66990.0,67000.0,{},1.0,67000.2\n"
+    raw.write_text(
+        "symbol,timestamp,open,high,low,close,volume,trade_count,vwap\n"
+        + row.format(0, "0.00012")
+        + row.format(1, "1.5e-05")
+    )
+
+    _, rows = imported(raw, "--format", "alpaca", "--instrument", "BTC/USD.ALPACA")
+
+    assert [str(row.volume) for row in rows] == ["0.000120", "0.000015"]
+
+
+@pytest.mark.parametrize(
+    ("price", "tick", "expected"),
+    [
+        ("187.14999389648438", "0.01", "187.15"),  # 187.15 in 32 bits
+        ("187.1499938964844", "0.01", "187.15"),  # the same with fewer digits
+        ("0.30000000000000004", "0.1", "0.3"),  # 0.1 + 0.2 in 64 bits
+        ("0.12345678901", "0.00000001", "0.12345679"),
+        ("42000.1000000000000000", "0.1", "42000.1"),
+        ("187.149994", "0.01", "187.15"),
+        ("67000.12345", "0.00001", "67000.12345"),
+    ],
+)
+def test_the_noise_of_binary_numbers_makes_no_tick(
+    price: str, tick: str, expected: str, tmp_path: Path
+) -> None:
+    raw = tmp_path / "raw.csv"
+    raw.write_text(
+        "time,open,high,low,close,Volume\n"
+        f"{NOON},{price},{price},{price},{price},1\n{NOON + 60},{price},{price},{price},{price},1\n"
+    )
+
+    printed, rows = imported(raw, "--format", "tradingview", "--instrument", "XAUUSD.SIM")
+
+    assert f"tick {tick}, lot 1" in printed
+    assert str(rows[0].open) == expected
+
+
+def test_increments_are_those_of_numbers_with_commas(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.csv"
+    raw.write_text("2024-01-02;1.234,5;1.234,5;1.234,5;1.234,5;1.000\n" * 1)
+    own = {
+        "about": "mine", "instrument": "Equity",
+        "series": [{
+            "type": "bars", "bar": "1-DAY-LAST", "header": False, "separator": ";", "decimal": ",",
+            "thousands": ".", "timestamp_marks": "open",
+            "columns": {"timestamp": 1, "open": 2, "high": 3, "low": 4, "close": 5, "volume": 6},
+        }],
+    }  # fmt: skip
+    (tmp_path / "own.json").write_text(json.dumps(own))
+
+    printed, rows = imported(
+        raw, "--format", str(tmp_path / "own.json"), "--instrument", "DAX.XETR"
+    )
+
+    assert "tick 0.1, lot 1" in printed
+    assert (str(rows[0].open), str(rows[0].volume)) == ("1234.5", "1000")
+
+
+def test_bars_of_which_each_file_has_one_are_as_long_as_files_are_apart(tmp_path: Path) -> None:
+    rows = "ticker,volume,open,close,high,low,window_start,transactions\nAAPL,5,1,1,1,1,{},1\n"
+    (tmp_path / "2024-01-02.csv").write_text(rows.format(1_704_171_600_000_000_000))
+    (tmp_path / "2024-01-03.csv").write_text(rows.format(1_704_258_000_000_000_000))
+
+    printed, _ = imported(
+        tmp_path / "*.csv", "--format", "polygon-flat-files", "--instrument", "AAPL.XNAS"
+    )
+
+    assert "bar          1-DAY-LAST" in printed
+
+
+def test_the_shortest_of_distances_that_come_as_often_is_a_bar(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.csv"
+    raw.write_text("".join(f"{NOON + at},1,1,1,1,1,1\n" for at in (0, 2820, 2880)))
+
+    printed, _ = imported(raw, "--format", "kraken-ohlcvt", "--instrument", "XBTUSD.SIM")
+
+    assert "bar          1-MINUTE-LAST" in printed
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"), [('columns={"volume": "Vol"}', "7"), ("volume=1000", "1000")]
+)
+def test_a_setting_replaces_one_column_and_the_others_stay(
+    setting: str, expected: str, tmp_path: Path
+) -> None:
+    raw = tmp_path / "raw.csv"
+    raw.write_text(f"time,open,high,low,close,Vol\n{NOON},1,1,1,1,7\n{NOON + 60},1,1,1,1,7\n")
+
+    _, rows = imported(
+        raw, "--format", "tradingview", "--instrument", "EURUSD.SIM", "--set", setting
+    )
+
+    assert str(rows[0].volume) == expected
+
+
+@pytest.mark.parametrize("name", ["databento-mbo", "nautilus-1-trades", "nautilus-1-quotes"])
+def test_the_tick_is_that_of_prices_and_not_of_their_form(name: str, tmp_path: Path) -> None:
+    [sample] = [item for item in SAMPLES if item.format == name]
+    (tmp_path / sample.file).write_bytes(sample.content())
+
+    printed, _ = imported(
+        tmp_path / sample.file, "--format", name, "--instrument", sample.instrument
+    )
+
+    assert f"tick {'0.01' if name == 'databento-mbo' else '0.1'}, " in printed
+
+
+def test_files_of_an_archive_that_differ_are_refused_with_the_setting_that_chooses(
+    tmp_path: Path,
+) -> None:
+    row = f"{NOON},{{0}},{{0}},{{0}},{{0}},1,1\n{NOON + 60},{{0}},{{0}},{{0}},{{0}},1,1\n"
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("ETHUSD_1.csv", row.format(2000))
+        archive.writestr("XBTUSD_1.csv", row.format(42000))
+
+    with pytest.raises(DataError, match=r"choose files .* 'members: XBTUSD_1\.csv'"):
+        imported(tmp_path / "all.zip", "--format", "kraken-ohlcvt", "--instrument", "XBTUSD.KRAKEN",
+                 "--bar", "1-MINUTE-LAST")  # fmt: skip
+
+
+def test_increments_of_files_without_prices_are_called_arbitrary(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.csv"
+    raw.write_text(f"calc_time,funding_interval_hours,last_funding_rate\n{NOON}000,8,0.0001\n")
+    words = ["--format", "binance-funding", "--instrument", "BTCUSDT-PERP.SIM"]
+
+    printed, _ = imported(raw, *words)
+    stated = run(
+        "import", str(raw), *words, "--to", str(tmp_path / "b"), "--tick", "0.1", "--lot", "0.001"
+    )
+
+    assert "tick         stays 1 in this dataset: the files have no prices" in printed
+    assert "lot          stays 1 in this dataset: the files have no sizes" in printed
+    assert "stays 1" not in stated

@@ -131,9 +131,16 @@ def test_what_is_no_pair_of_currencies_is_imported_as_a_stock(tmp_path: Path) ->
     assert guess_format(raw, "BTCUSDT.SIM", given, None)[0].instrument == "CurrencyPair"
 
 
+_RECOGNISED = {
+    "bybit-spot-trades", "databento-mbo", "databento-mbp-10", "databento-pretty",
+    "dukascopy-jforex", "dukascopy-local", "dukascopy-web", "metatrader", "stooq", "tardis-trades",
+    "tradingview-iso",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "sample",
-    [item for item in SAMPLES if item.format in {"metatrader", "stooq", "tardis-trades"}],
+    [item for item in SAMPLES if item.format in _RECOGNISED],
     ids=lambda item: item.format,
 )
 def test_a_vendors_file_is_recognised(sample: Any, tmp_path: Path) -> None:
@@ -143,6 +150,18 @@ def test_a_vendors_file_is_recognised(sample: Any, tmp_path: Path) -> None:
     told = dict(guess(path, sample.instrument).seen)
 
     assert told["format"].startswith(f"as {sample.format} has it")
+
+
+@pytest.mark.parametrize("name", ["binance-trades", "binance-aggtrades"])
+def test_trades_without_a_header_are_not_taken_for_bars(name: str, tmp_path: Path) -> None:
+    [sample] = [item for item in SAMPLES if item.format == name][:1]
+    rows = sample.content() if name == "binance-trades" else (
+        b"2875680000,42283.58,0.00146,3345,3345,1704110400005,False,True\n" * 2
+    )  # fmt: skip
+    (tmp_path / "raw.csv").write_bytes(rows)
+
+    with pytest.raises(DataError, match="name its format with --format"):
+        guess(tmp_path / "raw.csv", None)
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "1,2\n3,4\n"])

@@ -47,11 +47,11 @@ def text(value: str) -> Callable[[], bytes]:
     return value.encode
 
 
-def zipped(name: str, value: str) -> Callable[[], bytes]:
+def zipped(name: str, value: str, encoding: str = "utf-8") -> Callable[[], bytes]:
     def made() -> bytes:
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(zipfile.ZipInfo(name), value)
+            archive.writestr(zipfile.ZipInfo(name), value.encode(encoding))
         return buffer.getvalue()
 
     return made
@@ -192,11 +192,25 @@ SAMPLES = (
         ("42000.1", "0.001", "BUY", "9a2e1c7e-2222-5a8e-b1a3-0123456789ab"), NOON, "trades",
     ),
     Sample(
+        "bybit-spot-trades", "BTCUSDT_2024-01-01.csv.gz",
+        gzipped("id,timestamp,price,volume,side,rpi\n"
+                f"1,{NOON}123,42000.1,0.001,buy,0\n2,{NOON}124,42000.2,0.5,sell,0\n"),
+        "BTCUSDT.BYBIT", ("42000.1", "0.001", "BUY", "1"), NOON, "trades",
+    ),
+    Sample(
         "okx-trades", "BTC-USDT-trades-2024-01-01.zip",
         zipped("BTC-USDT-trades-2024-01-01.csv",
                "instrument_name,trade_id,side,price,size,created_time\n"
                f"BTC-USDT,471,buy,42000.1,0.001,{NOON}123\n"
                f"BTC-USDT,472,sell,42000,0.5,{NOON}923\n"),
+        "BTC-USDT.OKX", ("42000.1", "0.001", "BUY", "471"), NOON, "trades",
+    ),
+    Sample(
+        "okx-trades", "BTC-USDT-trades-2025-04-19.zip",
+        zipped("BTC-USDT-trades-2025-04-19.csv",
+               "trade_id/交易id,side/交易方向,size/数量,price/价格,created_time/成交时间\n"
+               f"471,buy,0.001,42000.1,{NOON}123\n472,sell,0.5,42000,{NOON}923\n",
+               encoding="gbk"),
         "BTC-USDT.OKX", ("42000.1", "0.001", "BUY", "471"), NOON, "trades",
     ),
     Sample(
@@ -232,6 +246,34 @@ SAMPLES = (
         "EUR/USD.DUKASCOPY", ("1.10427", "1.10429", "1120000", "900000"), NOON, "quotes",
     ),
     Sample(
+        "dukascopy-web", "EURUSD_1min_bid_2024-01-01.csv",
+        text("Etc/UTC,Open,High,Low,Close,Volume\n"
+             "2024-01-01T12:00:00+00:00,1.10427,1.10429,1.10425,1.10428,48020000\n"
+             "2024-01-01T12:01:00+00:00,1.10428,1.10429,1.10425,1.10428,50500000\n"),
+        "EUR/USD.DUKASCOPY", ("1.10427", "1.10429", "1.10425", "1.10428", "48020000"), NOON + 60,
+    ),
+    Sample(
+        "dukascopy-local", "EURUSD_Candlestick_1_M_BID_local.csv",
+        text("Local time,Open,High,Low,Close,Volume\n"
+             "01.01.2024 13:00:00.000 GMT+0100,1.10427,1.10429,1.10425,1.10428,48.02\n"
+             "01.01.2024 13:01:00.000 GMT+0100,1.10428,1.10429,1.10425,1.10428,50.5\n"),
+        "EUR/USD.DUKASCOPY", ("1.10427", "1.10429", "1.10425", "1.10428", "48020000"), NOON + 60,
+    ),
+    Sample(
+        "dukascopy-jforex", "EURUSD_1 Min_Bid_2024.01.01_2024.01.02.csv",
+        text("Time (EET),Open,High,Low,Close,Volume \n"
+             "2024.01.01 14:00:00,1.10427,1.10429,1.10425,1.10428,48.02\n"
+             "2024.01.01 14:01:00,1.10428,1.10429,1.10425,1.10428,50.5\n"),
+        "EUR/USD.DUKASCOPY", ("1.10427", "1.10429", "1.10425", "1.10428", "48020000"), NOON + 60,
+    ),
+    Sample(
+        "dukascopy-jforex-ticks", "EURUSD_Ticks_2024.01.01_2024.01.02.csv",
+        text("Time (EET),Ask,Bid,AskVolume,BidVolume \n"
+             "2024.01.01 14:00:00.099,1.10429,1.10427,0.9,1.12\n"
+             "2024.01.01 14:00:00.199,1.10430,1.10427,0.9,1.12\n"),
+        "EUR/USD.DUKASCOPY", ("1.10427", "1.10429", "1120000", "900000"), NOON, "quotes",
+    ),
+    Sample(
         "histdata", "HISTDATA_COM_ASCII_EURUSD_M1202401.zip",
         zipped("DAT_ASCII_EURUSD_M1_202401.csv",
                "20240101 070000;1.104270;1.104290;1.104250;1.104280;0\n"
@@ -260,6 +302,16 @@ SAMPLES = (
         options=("--time-zone", "Europe/Athens"),
     ),
     Sample(
+        "metatrader-daily", "EURUSD_Daily_202401010000_202401020000.csv",
+        lambda: ("<DATE>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>\r\n"
+                 "2024.01.01\t1.10427\t1.10429\t1.10425\t1.10428\t50\t0\t8\r\n"
+                 "2024.01.02\t1.10428\t1.10429\t1.10425\t1.10428\t51\t0\t8\r\n"
+                 ).encode("utf-16"),
+        "EURUSD.BROKER", ("1.10427", "1.10429", "1.10425", "1.10428", "50"),
+        NOON + 10 * 3600,  # midnight in Athens
+        options=("--time-zone", "Europe/Athens"),
+    ),
+    Sample(
         "tradingview", "BINANCE_BTCUSDT, 60.csv",
         text("time,open,high,low,close,Volume\n"
              f"{NOON},42000.1,42010,41990.5,42001,1.25\n"
@@ -267,10 +319,24 @@ SAMPLES = (
         "BTCUSDT.BINANCE", BAR, NOON + 3600,
     ),
     Sample(
+        "tradingview-iso", "BINANCE_BTCUSDT, 60 (1).csv",
+        text("time,open,high,low,close,Volume\n"
+             "2024-01-01T13:00:00+01:00,42000.1,42010,41990.5,42001,1.25\n"
+             "2024-01-01T14:00:00+01:00,42001,42010,41990.5,42001,1.25\n"),
+        "BTCUSDT.BINANCE", BAR, NOON + 3600,
+    ),
+    Sample(
         "stooq", "aapl_us_d.csv",
         text("Date,Open,High,Low,Close,Volume\n"
              "2024-01-02,187.15,188.44,183.885,185.64,82488674\n"
              "2024-01-03,184.22,185.88,183.43,184.25,58414460\n"),
+        "AAPL.XNAS", ("187.15", "188.44", "183.885", "185.64", "82488674"), 1_704_258_000,
+    ),
+    Sample(
+        "stooq-bulk", "aapl.us.txt",
+        text("<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>\r\n"
+             "AAPL.US,D,20240102,000000,187.15,188.44,183.885,185.64,82488674,0\r\n"
+             "AAPL.US,D,20240103,000000,184.22,185.88,183.43,184.25,58414460,0\r\n"),
         "AAPL.XNAS", ("187.15", "188.44", "183.885", "185.64", "82488674"), 1_704_258_000,
     ),
     Sample(
@@ -289,6 +355,16 @@ SAMPLES = (
              "2024-01-03,184.25,185.8800048828125,183.42999267578125,184.22000122070312,58414500\n"),
         "AAPL.XNAS", ("187.15", "188.44", "183.89", "185.64", "82488700"), 1_704_258_000,
         options=("--tick", "0.01"),
+    ),
+    Sample(
+        "yfinance-unadjusted", "aapl-unadjusted.csv",
+        text("Price,Adj Close,Close,High,Low,Open,Volume\nTicker,AAPL,AAPL,AAPL,AAPL,AAPL,AAPL\n"
+             "Date,,,,,,\n"
+             "2024-01-02,184.93,185.63999938964844,188.44000244140625,183.88999938964844,"
+             "187.14999389648438,82488700\n"
+             "2024-01-03,183.55,184.25,185.8800048828125,183.42999267578125,184.22000122070312,"
+             "58414500\n"),
+        "AAPL.XNAS", ("187.15", "188.44", "183.89", "185.64", "82488700"), 1_704_258_000,
     ),
     Sample(
         "polygon-flat-files", "2024-01-02.csv.gz",
@@ -313,6 +389,25 @@ SAMPLES = (
              "1704205860000000000,33,2,32,187200000000,187250000000,187100000000,187200000000,4931,"
              "AAPL\n"),
         "AAPL.XNAS", ("187.15", "187.25", "187.10", "187.20", "4930"), 1_704_205_860,
+    ),
+    Sample(
+        "databento-pretty", "xnas-itch-20240102.ohlcv-1m.pretty.csv",
+        text("ts_event,rtype,publisher_id,instrument_id,open,high,low,close,volume,symbol\n"
+             "2024-01-02T14:30:00.000000000Z,33,2,32,187.150000000,187.250000000,187.100000000,"
+             "187.200000000,4930,AAPL\n"
+             "2024-01-02T14:31:00.000000000Z,33,2,32,187.200000000,187.250000000,187.100000000,"
+             "187.200000000,4931,AAPL\n"),
+        "AAPL.XNAS", ("187.15", "187.25", "187.10", "187.20", "4930"), 1_704_205_860,
+    ),
+    Sample(
+        "databento-trades-pretty", "xnas-itch-20240102.trades.pretty.csv",
+        text("ts_recv,ts_event,rtype,publisher_id,instrument_id,action,side,depth,price,size,flags,"
+             "ts_in_delta,sequence,symbol\n"
+             "2024-01-02T14:30:00.000165000Z,2024-01-02T14:30:00.000000000Z,0,2,32,T,B,0,"
+             "187.150000000,100,130,165000,5,AAPL\n"
+             "2024-01-02T14:30:01.000165000Z,2024-01-02T14:30:01.000000000Z,0,2,32,T,N,0,"
+             "187.160000000,1,130,165000,6,AAPL\n"),
+        "AAPL.XNAS", ("187.15", "100", "BUY", "1"), 1_704_205_800, "trades",
     ),
     Sample(
         "databento-trades", "xnas-itch-20240102.trades.csv",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 from tests.sessions.small_session import SmallSession
 from tests.small_experiment import BARS_A_DAY, DAY_STARTS
 from trading_runtime.engine.live.replay import DataReplay
-from trading_runtime.errors import DataError
+from trading_runtime.errors import DataError, UsageError
 from trading_runtime.sessions import preparation
 from trading_runtime.sessions.preparation import copied_window, cut_window, prepare_session
 from trading_runtime.units import format_instant
@@ -140,3 +141,16 @@ def test_what_is_not_the_manifests_is_not_even_copied(tmp_path: Path, small_data
         copied_window(prepared.plan(None), prepared.manifest, str(changed)),
     ):
         pass
+
+
+def test_rows_that_only_a_backtest_replays_are_refused_with_the_types_that_remain(
+    window: SessionWindow,
+) -> None:
+    partition = window.inputs.partition
+    custom = copy.replace(partition.data[0], type="custom", identifier="X.SIM-mood")
+    inputs = copy.replace(
+        window.inputs, partition=copy.replace(partition, data=(*partition.data, custom))
+    )
+
+    with pytest.raises(UsageError, match=r"not replay custom, .* set 'data\.types: \[bars\]'"):
+        DataReplay(inputs, window.catalog, "burst")

@@ -243,6 +243,13 @@ def test_orders_are_held_back_while_no_data_comes(deployed: SmallSession) -> Non
     assert {item["instrument"] for item in deployed.events("data_recovered")} == {INSTRUMENT}
 
 
+def test_data_that_the_replay_does_not_have_is_named(deployed: SmallSession) -> None:
+    deployed.use("steady.py:Steady", wants_trades=True)
+    ended = deployed.run()
+
+    assert f"not fed  trades of {INSTRUMENT}" in ended.stdout, ended.stderr
+
+
 def test_the_risk_section_holds_and_each_denial_is_written(deployed: SmallSession) -> None:
     deployed.use("steady.py:Steady", sells=False, rests=False)
     deployed.write(risk={"max_position_quantity": "0.05"})

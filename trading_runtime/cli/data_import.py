@@ -77,10 +77,12 @@ def import_(  # noqa: PLR0913 - one for each option
     """
     click.get_current_context().with_resource(lean_process())
     from trading_runtime.datasets.formats import find_format
+    from trading_runtime.datasets.guessing import format_like
     from trading_runtime.datasets.importing import ImportOptions, plan_import
     from trading_runtime.datasets.manifest import MANIFEST_NAME, load_manifest
+    from trading_runtime.datasets.remote_files import is_address
     from trading_runtime.engine.instruments.apart import ask_engine
-    from trading_runtime.errors import UsageError
+    from trading_runtime.errors import DataError, UsageError
     from trading_runtime.storage.folders import open_folder
 
     stated = dict(map(_setting, changes))
@@ -99,7 +101,14 @@ def import_(  # noqa: PLR0913 - one for each option
     elif tick is None and lot is None and open_folder(target).has(MANIFEST_NAME):
         known = ask_engine("facts_by_id", load_manifest(target).instruments)
     options = ImportOptions(instrument, bar, time_zone, symbol, tick, lot, currency, stated)
-    planned = plan_import(form, files, options, defines=instrument not in known)
+    try:
+        planned = plan_import(form, files, options, defines=instrument not in known)
+    except DataError as error:
+        other = None if is_address(files[0]) else format_like(Path(files[0]))
+        if other is None or other == format_name:
+            raise
+        hint = f"{files[0]}: has the columns of {other}; give --format {other}"
+        raise DataError(f"{error}\n{hint}") from error
     if planned.instrument is not None:
         known[instrument] = ask_engine("define_instrument", planned.instrument)
     for line in (*seen, *planned.found) if not as_json else ():

@@ -147,6 +147,8 @@ def _lines(ended: SessionOutcome) -> list[str]:
         if queued:
             what = ", ".join(f"{count:,} {kind}" for kind, count in queued.items())
             lines.append(f"queued   {what}")
+        if missing := ended.result.incidents.get("unfed_subscriptions"):
+            lines.append(f"not fed  {', '.join(missing)}")
         lines.append(f"report   {ended.files.report_page}")
     return lines
 

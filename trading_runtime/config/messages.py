@@ -12,6 +12,7 @@ import functools
 import inspect
 import itertools
 import json
+import re
 import textwrap
 import types
 import typing
@@ -159,7 +160,7 @@ def _problem(
     kind = item["type"]
     if kind == "missing":
         about = "" if owner is None else field_descriptions(owner).get(str(keys[-1]), "")
-        first = about.split("\n")[0].replace("``", "'")
+        first = re.split(r"(?<=[.])\s", about, maxsplit=1)[0].replace("\n", " ").replace("``", "'")
         return problem_at(document, keys, f"is missing. {first}".strip(), of_key=False)
     if kind == "extra_forbidden":
         fields = _fields(owner)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field
 
 from trading_runtime.config.fields import Model
+from trading_runtime.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def _check_pattern(text: str) -> str:
@@ -23,6 +28,15 @@ Column = Annotated[int, Field(ge=1)] | str
 
 Columns = Column | Annotated[list[Column], Field(min_length=2, max_length=2)]
 """A column, or two whose texts are joined with a space: ``[date, time]``."""
+
+_SIZES = "for files without sizes set 'size: 1000000' (--set size=1000000)"
+WITHOUT_COLUMN = {
+    "volume": "; for files without volumes set 'volume: 1000' (--set volume=1000)",
+    "bid_size": f"; {_SIZES}",
+    "ask_size": f"; {_SIZES}",
+    "where": "; for files of one instrument leave 'where' out (--set where=null)",
+}
+"""What else to do about a column that a file lacks, by what its values are."""
 
 
 class BarColumns(Model):
@@ -177,3 +191,25 @@ class CustomColumns(Model):
     """The time of the row."""
     received: Column | None = None
     """When it was received: strategies see it at this time, and rows are ordered by it."""
+
+
+def refuse_moved(where: str, roles: Mapping[str, Columns], names: list[str]) -> None:
+    """Raise ``DataError`` when the header has another order than positions in ``columns``."""
+    plain = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
+    places = {
+        role: column - 1
+        for role, column in roles.items()
+        if isinstance(column, int) and column <= len(names)
+    }
+    for role, place in places.items():
+        word = role.replace("_", "")
+        if plain[place].endswith(word):
+            continue
+        for other, at in places.items():
+            is_its_own = plain[at].endswith(other.replace("_", ""))
+            if plain[at].endswith(word) and not is_its_own:
+                raise DataError(
+                    f"{where}: the header names column {at + 1} {names[at]!r}, but "
+                    f"'{role}' is read from column {place + 1}, {names[place]!r}; give the "
+                    "names of this file's columns in 'columns'"
+                )

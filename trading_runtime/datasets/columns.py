@@ -395,7 +395,11 @@ def read_trade_ids(
     missing = ids.is_null() | (ids == "")
     if missing.any():
         what = "trade_id has no value"
-        problems.add("missing", index, raw["row"].filter(missing), what, reason=what)
+        problems.add(
+            "missing", index, raw["row"].filter(missing), what,
+            "leave out 'columns.trade_id' when the venue gives none (--set 'columns={\"trade_id\": "
+            "null}'), or set 'on_bad_row: drop'", reason=what,
+        )  # fmt: skip
     odd = ~missing & ((ids.str.len_bytes() > LONGEST_TRADE_ID) | ids.str.contains(r"[^\x20-\x7e]"))
     odd = odd.fill_null(value=False)
     if odd.any():

@@ -88,6 +88,9 @@ def _read(  # noqa: PLR0913, PLR0917 - a column and its place
     missing = texts.is_null() | (texts == "")
     form = NumberFormat(series.decimal, series.thousands, series.suffixes, negative=True)
     plain = texts if form.is_plain else form.plain(texts)
+    if kind == "int":
+        # A table with gaps keeps whole numbers as floating-point ones: 10.0.
+        plain = plain.str.replace(r"^([+-]?[0-9]+)\.0+$", "$1")
     dtype: Any = pl.Float64 if kind == "float" else pl.Int64
     # The text of a number of a Parquet file is its shortest, which reads as the same number.
     numbers = column.cast(dtype) if column.dtype == dtype else plain.cast(dtype, strict=False)

@@ -16,7 +16,8 @@ from trading_runtime.datasets.data_file import BarSeries
 from trading_runtime.datasets.formats import Format, formats
 from trading_runtime.datasets.importing import bar_as_long_as, currencies_of
 from trading_runtime.datasets.raw_files import RawFile, find_files
-from trading_runtime.datasets.time_columns import read_times
+from trading_runtime.datasets.time_formats import EPOCH, EPOCH_DIGITS, ISO
+from trading_runtime.datasets.time_guesses import fitting_formats
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import format_duration
 
@@ -30,16 +31,11 @@ _LINES = 200
 _SEPARATORS = (",", ";", "\t", "|")
 _NUMBER = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+([eE][+-]?[0-9]+)?")
 _DATUM = re.compile(r"[+-]?[0-9.][0-9.:/eE+\-, TZ]*")
-_PATTERNS = (
-    "%Y.%m.%d %H:%M:%S", "%Y.%m.%d %H:%M", "%Y.%m.%d", "%Y%m%d %H%M%S", "%Y%m%d %H%M%S%3f",
-    "%Y%m%d%H%M%S", "%Y%m%d", "%d.%m.%Y %H:%M:%S%.f", "%d.%m.%Y %H:%M", "%d.%m.%Y",
-    "%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y",
-    "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y",
-)  # fmt: skip
 _NAMES = {
     "timestamp": (
         "unix", "timestamp", "time", "datetime", "date", "opentime", "ts", "tsevent", "gmttime",
-        "localtime", "transacttime", "createdtime", "windowstart", "calctime",
+        "localtime", "timeeet", "timeutc", "etcutc", "transacttime", "createdtime", "windowstart",
+        "calctime",
     ),
     "open": ("open", "o", "openprice"),
     "high": ("high", "h", "highprice"),
@@ -47,7 +43,7 @@ _NAMES = {
     "close": ("close", "c", "last", "closeprice"),
     "volume": ("volume", "vol", "v", "tickvol", "tickvolume"),
     "price": ("price", "p"),
-    "size": ("size", "qty", "quantity", "amount", "q"),
+    "size": ("size", "qty", "quantity", "amount", "q", "volume", "vol"),
     "trade_id": ("tradeid", "id", "aggtradeid", "trdmatchid"),
     "aggressor": ("side", "aggressor", "takerside"),
     "buyer_maker": ("isbuyermaker", "buyermaker"),
@@ -62,6 +58,8 @@ _ROLES = {
     "quotes": ("timestamp", "received", "bid", "ask", "bid_size", "ask_size"),
     "trades": ("timestamp", "received", "price", "size", "trade_id", "aggressor", "buyer_maker"),
 }
+_BOOKS = frozenset({"order_book_deltas", "order_book_depths"})
+"""Types that are recognised by their columns alone."""
 _FOUND_BY_NAME = frozenset({
     "timestamp", "open", "high", "low", "close", "volume", "price", "size", "bid", "ask",
 })  # fmt: skip
@@ -80,6 +78,8 @@ class Guess:
     """What was found, as name and value."""
     asks: list[tuple[str, str]] = field(default_factory=list)
     """Keys that must be filled in, and why."""
+    format: str | None = None
+    """The known format that has its columns."""
 
 
 def guess(path: Path, instrument: str | None) -> Guess:
@@ -116,6 +116,13 @@ _OPTIONS = {
     "decimal": "--set decimal=,",
 }
 """How a command answers what a file does not show."""
+
+
+def format_like(path: Path) -> str | None:
+    """Return the name of the format that the raw file at ``path`` seems to have."""
+    with contextlib.suppress(DataError, UsageError):
+        return guess(path, None).format
+    return None
 
 
 def guess_format(
@@ -246,10 +253,11 @@ def _columns_by_place(rows: list[list[str]], found: Guess) -> dict[str, tuple[in
     is_split = len(first) > 1 and re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9.]+)?", first[1].strip())
     times: tuple[int, ...] = (0, 1) if is_split else (0,)
     numbers = [at for at in range(len(times), len(first)) if _NUMBER.fullmatch(first[at].strip())]
-    if len(numbers) + 1 < _BARS_WITHOUT_HEADER:
+    if len(numbers) + 1 < _BARS_WITHOUT_HEADER or not all(_is_bar(row, numbers) for row in rows):
         raise DataError(
-            f"the file has no header, and {len(first)} columns do not tell what they are; write "
-            "the settings by hand, with positions in 'columns'"
+            f"the file has no header, and its {len(first)} columns are not a time, open, high, low "
+            "and close; name its format with --format (see 'trading-runtime data formats'), or "
+            "write the settings by hand, with positions in 'columns'"
         )
     names = ("open", "high", "low", "close", "volume")
     used: dict[str, tuple[int, ...]] = {"timestamp": times} | {
@@ -263,13 +271,18 @@ def _columns_by_place(rows: list[list[str]], found: Guess) -> dict[str, tuple[in
     return used
 
 
+def _is_bar(row: Sequence[str], numbers: Sequence[int]) -> bool:
+    """Tell whether the first numbers of a row can be open, high, low and close."""
+    texts = [row[at].strip().replace(",", ".") for at in numbers[:4]]
+    if not all(map(_NUMBER.fullmatch, texts)):
+        return True
+    first, high, low, last = map(Decimal, texts)
+    return low <= min(first, last) and max(first, last) <= high
+
+
 def _times(columns: dict[str, tuple[int, ...]], rows: list[list[str]], found: Guess) -> pl.Series:
     texts = pl.Series([" ".join(row[at].strip() for at in columns["timestamp"]) for row in rows])
-    fitting = {}
-    for form in ("iso", "epoch", *_PATTERNS):
-        read = read_times(texts, form, "UTC")
-        if not read["fault"].drop_nulls().len():
-            fitting[form] = read["ns"]
+    fitting = fitting_formats(texts)
     if not fitting:
         found.series["timestamp_format"] = ASKED
         found.asks.append(("timestamp_format", f"how times such as {texts[0]!r} are written"))
@@ -285,7 +298,11 @@ def _times(columns: dict[str, tuple[int, ...]], rows: list[list[str]], found: Gu
         found.series["timestamp_format"] = form
     shown = {"epoch": f"since 1970, such as {texts[0]}", "iso": "ISO 8601"}
     found.seen.append(("times", shown.get(form, form)))
-    has_zone = form == "epoch" or bool(re.search(r"([+-][0-9]{2}(:?[0-9]{2})?|Z|UTC)$", texts[0]))
+    has_zone = (
+        form == "epoch"
+        or form.endswith("%z")
+        or bool(re.search(r"([+-][0-9]{2}(:?[0-9]{2})?|Z|UTC)$", texts[0]))
+    )
     if has_zone and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", texts[0]):
         found.seen.append(("zone", "UTC, or by the offset that each time has"))
     else:
@@ -348,25 +365,49 @@ def _most_digits(texts: Iterable[str]) -> int:
 
 
 def _format(names: list[str] | None, found: Guess) -> None:
-    """Say which known format has exactly these columns."""
+    """Say which known format has most of these columns, and their separator and times."""
     if names is None:
         return
+    fitting: dict[str, int] = {}
     for name, form in formats().items():
         table = form.series[0]
         columns = {**_usual_columns(table["type"]), **table["columns"]}
-        texts = [
+        parts = [
             part
             for value in columns.values()
             for part in (value if isinstance(value, list) else [value])
         ]
-        if any(isinstance(text, int) for text in texts) or form.symbol_column not in {None, *names}:
-            continue
-        if set(texts) <= set(names) and table["type"] == found.series["type"]:
-            found.seen.append(("format", f"as {name} has it; 'data import' needs no settings file"))
-            return
+        texts = {part.format(0) for part in parts if isinstance(part, str)}
+        places = [part for part in parts if isinstance(part, int)]
+        if (
+            texts
+            and texts <= set(names)
+            and max(places, default=0) <= len(names)
+            and form.symbol_column in {None, *names}
+            and table["type"] in {found.series["type"], *_BOOKS}
+            and _has_form(table, found.series)
+        ):
+            fitting[name] = len(texts)
+    if fitting:
+        found.format = max(fitting, key=lambda name: fitting[name])
+        found.seen.append((
+            "format",
+            f"as {found.format} has it; 'data import --format {found.format}' reads it",
+        ))  # fmt: skip
+
+
+def _has_form(table: dict[str, Any], series: dict[str, Any]) -> bool:
+    """Tell whether a format's separator and times are those that were found."""
+    kind, found = (each.get("timestamp_format", ISO) for each in (table, series))
+    is_same = kind == found or (found == EPOCH and kind in EPOCH_DIGITS)
+    return is_same and table.get("separator", ",") == series.get("separator", ",")
 
 
 def _usual_columns(kind: str) -> dict[str, str]:
-    if kind == "bars":
-        return {role: role for role in _ROLES["bars"]}
-    return {role: role for role in ("timestamp", "price", "size")} if kind == "trades" else {}
+    roles: dict[str, tuple[str, ...]] = {
+        "bars": _ROLES["bars"],
+        "trades": ("timestamp", "price", "size"),
+        "order_book_deltas": ("timestamp", "side", "price", "size"),
+        "order_book_depths": ("timestamp",),
+    }
+    return {role: role for role in roles.get(kind, ())}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from pydantic import ValidationError
 
+from trading_runtime.datasets.columns import NumberFormat
 from trading_runtime.datasets.data_file import (
     BarSeries,
     LoadedPreparation,
@@ -24,7 +25,8 @@ from trading_runtime.datasets.number_columns import price_columns, scale_of, siz
 from trading_runtime.datasets.raw_files import RawFile, find_files
 from trading_runtime.datasets.remote_files import is_address
 from trading_runtime.datasets.row_checks import shown
-from trading_runtime.datasets.time_columns import read_times
+from trading_runtime.datasets.time_columns import TimeFault, read_times
+from trading_runtime.datasets.time_guesses import fitting_formats
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import DAY, NANOSECONDS
 
@@ -44,8 +46,16 @@ _QUOTES = (
     "AUD", "CAD", "NZD", "TRY", "BRL", "KRW", "BTC", "ETH", "BNB", "XBT",
 )  # fmt: skip
 _TICK = re.compile(r"[0-9]+(\.[0-9]+)?")
+_COLUMNS = {"tick": ("prices", price_columns), "lot": ("sizes", size_columns)}
+"""What a tick and a lot are increments of."""
 _SECOND = NANOSECONDS["s"]
 _MOST_DIGITS = 8
+_USUAL_DIGITS = 4
+_EXACT_DIGITS = 15
+"""Digits that a number of 64 bits keeps."""
+_SAME = 1e-12
+_NO_PRICE = "9223372036854775807"
+"""What Databento has in place of a price."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,7 @@ def plan_import(
     bars = [item for item in loaded.preparation.series if isinstance(item, BarSeries)]
     given = options.bar is not None or all("bar" in entry for entry in form.series)
     if bars and not given:
-        bar = _bar_of(find_files(loaded.inputs(bars[0]))[0])
+        bar = _bar_of(find_files(loaded.inputs(bars[0])))
         options = replace(options, bar=bar)
         found.append(f"bar          {bar}, from the distance of the rows; --bar says another")
         loaded = _load(_document(form, paths, options))
@@ -115,8 +125,23 @@ def _document(form: Format, paths: Sequence[str], options: ImportOptions) -> dic
         if form.symbol_column is not None:
             symbol = options.symbol or options.instrument.rpartition(".")[0]
             entry["where"] = {form.symbol_column: symbol}
-        series.append(entry | dict(options.changes or {}))
+        series.append(_changed(entry, options.changes or {}))
     return {"instruments": "instruments.json", "series": series}
+
+
+def _changed(entry: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a format with a user's; columns that are not given stay."""
+    changed = entry | dict(changes)
+    columns = dict(entry.get("columns", {}))
+    if isinstance(given := changes.get("columns", {}), dict):
+        columns |= given
+        if "volume" in changes:
+            columns.pop("volume", None)
+        if "size" in changes:
+            columns.pop("bid_size", None)
+            columns.pop("ask_size", None)
+        changed["columns"] = columns
+    return changed
 
 
 def _load(document: dict[str, Any]) -> LoadedPreparation:
@@ -130,21 +155,49 @@ def _load(document: dict[str, Any]) -> LoadedPreparation:
         raise UsageError("\n".join(f"data import: {fault}" for fault in faults)) from error
 
 
-def _bar_of(file: RawFile) -> str:
-    """Return the specification of bars with the usual spacing of rows in ``file``."""
+def _bar_of(files: Sequence[RawFile]) -> str:
+    """Return the specification of bars with the usual spacing of rows in ``files``.
+
+    The first file that has rows tells it, or the first two when each has one.
+    """
+    found = pl.Series([], dtype=pl.Int64)
+    for file in files:
+        found = pl.concat([found, _first_times(file)])
+        steps = found.unique().sort().diff().drop_nulls()
+        if len(steps):
+            counts = Counter(steps.to_list())
+            usual = min(counts, key=lambda step: (-counts[step], step))
+            return bar_as_long_as(usual, file.name)
+    series = files[0].settings
+    if not len(found) and series.where:
+        wanted = ", ".join(f"{name} {value!r}" for name, value in series.where.items())
+        raise DataError(
+            f"{files[0].name}: no row has {wanted}; correct the instrument, or give its name in "
+            "the files with --symbol"
+        )
+    raise UsageError(f"{files[0].name}: has no two rows that tell how long a bar is; give --bar")
+
+
+def _first_times(file: RawFile) -> pl.Series:
+    """Return the times of the first rows; raises ``DataError`` when none of them can be read."""
     series = file.settings
     for raw in file.blocks({"timestamp": column_roles(series)["timestamp"]}):
-        times = read_times(raw["timestamp"], series.timestamp_format, series.time_zone)["ns"]
-        if times.null_count() == len(times):
+        times = read_times(raw["timestamp"], series.timestamp_format, series.time_zone)
+        if not raw.height:
+            continue
+        if times["ns"].null_count() < raw.height:
+            return times["ns"].drop_nulls()
+        where = f"{file.where(int(raw['row'][0]))}: timestamp {shown(raw['timestamp'][0])}"
+        if times["fault"][0] in {TimeFault.NO_SUCH_TIME, TimeFault.AMBIGUOUS}:
             raise DataError(
-                f"{file.name}: timestamp {shown(raw['timestamp'][0])} is not a time in the format "
-                f"{series.timestamp_format}; give another with --set timestamp_format=..."
+                f"{where}: {times['fault'][0]} in {series.time_zone}; correct --time-zone"
             )
-        steps = times.drop_nulls().unique().sort().diff().drop_nulls()
-        if len(steps):
-            return bar_as_long_as(Counter(steps.to_list()).most_common(1)[0][0], file.name)
-        break
-    raise UsageError(f"{file.name}: has no two rows that tell how long a bar is; give --bar")
+        fitting = next(iter(fitting_formats(raw["timestamp"])), "...")
+        raise DataError(
+            f"{where} is not a time in the format {series.timestamp_format}; give another with "
+            f"--set 'timestamp_format={fitting}'"
+        )
+    return pl.Series([], dtype=pl.Int64)
 
 
 def bar_as_long_as(step: int, where: str) -> str:
@@ -165,23 +218,10 @@ def _instrument(
     name, venue = options.instrument.rpartition(".")[::2]
     if not name or not venue:
         raise UsageError(f"--instrument {options.instrument!r}: write SYMBOL.VENUE")
-    digits: dict[str, int] = {}
-    for option, columns in (("tick", price_columns), ("lot", size_columns)):
-        if getattr(options, option) is None:
-            digits[option] = _digits(loaded, columns)
-    sizes = {
-        option: getattr(options, option) or format(Decimal(1).scaleb(-digits[option]), "f")
-        for option in ("tick", "lot")
-    }
-    for option, text in sizes.items():
-        if not _TICK.fullmatch(text):
-            raise UsageError(f"--{option} {text!r}: is not a decimal above 0, such as 0.01")
-    if digits:
-        stated = ", ".join(f"{option} {sizes[option]}" for option in digits)
-        wanted = " and ".join(f"--{option}" for option in digits)
-        others = "say others" if len(digits) > 1 else "says another"
-        found.append(f"instrument   {stated}, from the digits in the files; {wanted} {others}")
+    sizes = _increments(loaded, options, found)
     kind = "CryptoPerpetual" if name.endswith("-PERP") else form.instrument
+    if kind == "Equity" and _is_pair(name):
+        kind = "CurrencyPair"
     if kind == "Equity":
         return StatedInstrument(
             type=kind,
@@ -201,11 +241,54 @@ def _instrument(
     )
 
 
+def _increments(
+    loaded: LoadedPreparation, options: ImportOptions, found: list[str]
+) -> dict[str, str]:
+    """Return tick and lot, as they are given or by the digits in the files."""
+    digits = {
+        option: _digits(loaded, columns)
+        for option, (_, columns) in _COLUMNS.items()
+        if getattr(options, option) is None
+    }
+    sizes = {
+        option: getattr(options, option) or format(Decimal(1).scaleb(-digits[option]), "f")
+        for option in _COLUMNS
+    }
+    for option, text in sizes.items():
+        if not _TICK.fullmatch(text):
+            raise UsageError(f"--{option} {text!r}: is not a decimal above 0, such as 0.01")
+    if digits:
+        stated = ", ".join(f"{option} {sizes[option]}" for option in digits)
+        wanted = " and ".join(f"--{option}" for option in digits)
+        others = "say others" if len(digits) > 1 else "says another"
+        found.append(f"instrument   {stated}, from the digits in the files; {wanted} {others}")
+    for option in digits:
+        what, columns = _COLUMNS[option]
+        if not any(map(columns, loaded.preparation.series)):
+            found.append(
+                f"{option:<12} stays 1 in this dataset: the files have no {what}; import those "
+                f"with {what} first, or give --{option}"
+            )
+    return sizes
+
+
+def _is_pair(symbol: str) -> bool:
+    """Tell whether a symbol in files of stocks is a pair, such as BTC/USD; BRK-B is a stock."""
+    base, sign, quote = symbol.replace("-", "/").partition("/")
+    return bool(base and sign) and quote.upper() in _QUOTES
+
+
 def currencies_of(symbol: str, quote: str | None) -> tuple[str, str]:
     """Return base and quote currency of a symbol such as BTCUSDT, EUR/USD or ETH-USD-PERP.
 
     Raises ``UsageError`` when the symbol does not show them.
     """
+    if ":" in symbol:
+        pair = symbol.partition(":")[0]
+        raise UsageError(
+            f"--instrument: {symbol!r} has a colon; write {pair}-PERP for a perpetual, {pair} for "
+            "a spot pair"
+        )
     plain = symbol.removesuffix("-PERP").removesuffix("-SWAP").upper()
     parts = re.split(r"[/_-]", plain)
     if len(parts) == 2 and all(parts):  # noqa: PLR2004 - base and quote
@@ -228,28 +311,61 @@ def _digits(loaded: LoadedPreparation, columns: Callable[[Series], Sequence[str]
         roles = {name: roles[name] for name in names}
         if not names:
             continue
+        written = NumberFormat(series.decimal, series.thousands, series.suffixes)
         files = find_files(loaded.inputs(series))
         for file in {0: files[0], len(files) - 1: files[-1]}.values():
             for number, raw in enumerate(file.blocks(roles)):
                 texts = pl.concat([raw[name].cast(pl.String) for name in names])
-                most = max(most, _digits_of(texts, scale_of(series, names[0])))
+                texts = written.plain(texts.str.strip_chars())
+                is_rounded = series.off_tick == "round"
+                digits = _digits_of(texts, scale_of(series, names[0]), is_rounded=is_rounded)
+                most = max(most, digits)
                 if number + 1 == _MOST_BLOCKS:
                     break
     return min(most, _MOST_DIGITS)
 
 
-def _digits_of(texts: pl.Series, factor: Decimal) -> int:
-    most = 0
+def _digits_of(texts: pl.Series, factor: Decimal, *, is_rounded: bool) -> int:
     plain = texts.unique().drop_nulls().str.strip_chars()
+    plain = _without_noise(plain.filter(plain != _NO_PRICE), is_rounded=is_rounded)
     if factor != 1:
         return max((_places(text, factor) for text in plain), default=0)
-    fractions = plain.str.extract(r"^[+-]?[0-9]*\.([0-9]*)$").str.strip_chars_end("0")
-    lengths = fractions.str.len_bytes()
-    # A price with floating-point noise has more digits than any tick.
+    most = 0
+    lengths = _fractions(plain).str.len_bytes()
+    # More digits than any tick has are noise, unless all numbers have them.
     usual = lengths.filter(lengths <= _MOST_DIGITS)
-    if len(usual):
-        most = int(usual.max() or 0)  # type: ignore[arg-type]
+    lengths = usual if len(usual) else lengths.drop_nulls()
+    if len(lengths):
+        most = int(lengths.max() or 0)  # type: ignore[arg-type]
     return max(most, max((_places(text, factor) for text in plain if "e" in text), default=0))
+
+
+def _fractions(texts: pl.Series) -> pl.Series:
+    """Return the decimal places of numbers without zeros at the end; null for other texts."""
+    return texts.str.extract(r"^[+-]?[0-9]*\.([0-9]*)$").str.strip_chars_end("0")
+
+
+def _without_noise(texts: pl.Series, *, is_rounded: bool) -> pl.Series:
+    """Return numbers that went through 32 or 64 bits as they were before.
+
+    173.6999969482422 becomes 173.7, and 0.30000000000000004 becomes 0.3. With ``is_rounded``, so
+    does 173.699997. Others stay.
+    """
+    places = _fractions(texts).str.len_bytes().cast(pl.Int64)
+    is_long = (places > (_USUAL_DIGITS if is_rounded else _MOST_DIGITS)).fill_null(value=False)
+    if not is_long.any():
+        return texts
+    long = texts.filter(is_long).cast(pl.Float64)
+    short = long.cast(pl.Float32)
+    tidy = [
+        single
+        if abs(float(whole) - double) <= max(0.5 * 10.0**-digits, abs(double) * _SAME)
+        else f"{double:.{_EXACT_DIGITS}g}"
+        for double, single, whole, digits in zip(
+            long, short.cast(pl.String), short.cast(pl.Float64), places.filter(is_long), strict=True
+        )
+    ]
+    return pl.concat([texts.filter(~is_long), pl.Series(tidy, dtype=pl.String)])
 
 
 def _places(text: str, factor: Decimal) -> int:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trading_runtime.config.messages import nearest
+from trading_runtime.datasets.column_settings import WITHOUT_COLUMN, refuse_moved
 from trading_runtime.datasets.data_file import column_roles
 from trading_runtime.datasets.nautilus_one import with_decimals
 from trading_runtime.datasets.raw_content import (
@@ -55,6 +56,8 @@ _SYMBOL_NAMES = frozenset({
 })  # fmt: skip
 _NAMING = re.compile(r"(id|code|name)$")
 """What may follow such a name: ``instId``, ``stock_code``."""
+_BILINGUAL = re.compile(r"/[^\x00-\x7f].*")
+"""What follows the English name in a header such as ``price/价格``, in any encoding."""
 _SYMBOL = re.compile(r"[A-Za-z][A-Za-z0-9]+([./:_ -][A-Za-z0-9]+)*")
 
 
@@ -103,9 +106,9 @@ class RawFile:
         names = self._column_names()
         has_header = self.has_header(names)
         self._refuse_headless(roles, names, has_header=has_header)
-        self._refuse_passed_over(len(names))
+        self._refuse_passed_over(len(names), roles)
         if has_header:
-            self._refuse_moved(roles, names)
+            refuse_moved(self.name, roles, names)
         positions = {
             role: [self._position(role, part, names) for part in _parts(column)]
             for role, column in roles.items()
@@ -225,8 +228,8 @@ class RawFile:
                 "columns as texts"
             )
 
-    def _refuse_passed_over(self, width: int) -> None:
-        """Raise ``DataError`` when a line that ``skip_rows`` leaves out is a row of data."""
+    def _refuse_passed_over(self, width: int, roles: Mapping[str, Columns]) -> None:
+        """Raise ``DataError`` when a line that is left out is data or names other columns."""
         if not self.is_text or not self.settings.skip_rows:
             return
         for number, line in enumerate(self.first_lines(self.settings.skip_rows), start=1):
@@ -237,27 +240,8 @@ class RawFile:
                     f"row of data ({', '.join(cells[:4])}, ...); this file has fewer lines above "
                     "its rows: give it an entry of its own in 'files'"
                 )
-
-    def _refuse_moved(self, roles: Mapping[str, Columns], names: list[str]) -> None:
-        """Raise ``DataError`` when the header has another order than positions in ``columns``."""
-        plain = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
-        places = {
-            role: column - 1
-            for role, column in roles.items()
-            if isinstance(column, int) and column <= len(names)
-        }
-        for role, place in places.items():
-            word = role.replace("_", "")
-            if plain[place].endswith(word):
-                continue
-            for other, at in places.items():
-                is_its_own = plain[at].endswith(other.replace("_", ""))
-                if plain[at].endswith(word) and not is_its_own:
-                    raise DataError(
-                        f"{self.name}: the header names column {at + 1} {names[at]!r}, but "
-                        f"'{role}' is read from column {place + 1}, {names[place]!r}; give the "
-                        "names of this file's columns in 'columns'"
-                    )
+            if len(cells) == width:
+                refuse_moved(self.name, roles, cells)
 
     def where(self, row: int) -> str:
         """Return how messages name the row with the index ``row``: ``file:line`` for CSV."""
@@ -340,11 +324,15 @@ class RawFile:
                 f"{self.name}: {names.count(column)} columns are named {column!r}; give the "
                 f"position of '{role}' instead, counted from 1"
             )
+        in_english = [_BILINGUAL.sub("", name) for name in names]
+        if in_english.count(column) == 1:
+            return in_english.index(column)
         if any("\ufffd" in name for name in names):
             raise DataError(f"{self.name}: the header is not UTF-8; save the file as UTF-8")
         raise DataError(
             f"{self.name}: there is no column {column!r} for '{role}'"
             f"{nearest(column, names)}; the columns are {', '.join(map(repr, names[:20]))}"
+            f"{WITHOUT_COLUMN.get(role, '')}"
         )
 
     def _schema(self) -> Any:
@@ -593,7 +581,10 @@ def _paths(pattern: str) -> Sequence[RawPath]:
     files = [Path(name) for name in names if Path(name).is_file()]
     if not files:
         what = "no file matches this pattern" if is_pattern else "there is no such file"
-        if other := what_else(Path(pattern)):
+        advice = "correct the path"
+        if Path(pattern).is_dir():
+            what, advice = "is a folder", f"name its files, as in '{pattern}/*'"
+        elif other := what_else(Path(pattern)):
             what = f"is {other}, no regular file"
-        raise DataError(f"{pattern}: {what}; correct the path")
+        raise DataError(f"{pattern}: {what}; {advice}")
     return files

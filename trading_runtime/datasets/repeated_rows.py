@@ -89,12 +89,15 @@ class RepeatedRows:
             return frame
         row = changed.row(0, named=True)
         there = before.filter(pl.col("ts") == row["ts"]).row(0, named=True)
-        place = self._files[there["file"]].where(there["row"])
+        other, file = (self._files[at["file"]] for at in (there, row))
+        place = other.where(there["row"])
+        is_archive = file.member is not None and file.path == other.path
         self._problems.add(
             "changed", row["file"], changed["row"].head(1),
             f"the row is not the one of {format_instant(row['ts'])} that the file before has "
             f"({place}): it was changed",
-            "give one of the two files",
+            f"choose files of the archive with 'members: {file.member}'" if is_archive
+            else "give one of the two files",
         )  # fmt: skip
         return frame.slice(again.height)
 

@@ -113,8 +113,9 @@ class SeriesSource:
         kind = self.instrument.definition.type
         if series.negative_prices == "accept" and kind not in _MAY_BE_NEGATIVE:
             raise UsageError(
-                f"negative_prices: a {kind} such as {self.instrument.id} has prices above 0; "
-                f"'accept' is for {', '.join(sorted(_MAY_BE_NEGATIVE))}"
+                f"negative_prices: {self.instrument.id} is of type {kind}, whose prices are above "
+                f"0; 'accept' is for {', '.join(sorted(_MAY_BE_NEGATIVE))}: define it as one of "
+                "them in an instrument file (--instruments)"
             )
         for name in price_columns(series) + size_columns(series):
             _constant(self, name)

@@ -67,7 +67,8 @@ class Symbols:
                 raise DataError(
                     f"{self._last[name].name}: column {name} holds {len(values)} symbols ({listed}"
                     f"{', ...' if len(values) > 3 else ''}), but a series is of one instrument; "  # noqa: PLR2004 - as listed
-                    "choose one with 'where: {column: symbol}', take all with 'split_by', or set "
+                    f"choose one with 'where' (--set 'where={{\"{name.strip(chr(39))}\": "
+                    f"\"{next(iter(values))}\"}}'), take all with 'split_by', or set "
                     f"'mixed_symbols: accept' if all are {self._id}"
                 )
             if _plain(name) in _CERTAIN_NAMES and any(map(self._is_other, values)):

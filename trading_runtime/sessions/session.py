@@ -27,6 +27,7 @@ from trading_runtime.engine.live.simulated import rounded_balance
 from trading_runtime.engine.live.venue_node import VenueNode
 from trading_runtime.engine.strategy.hidden_packages import without_pandas
 from trading_runtime.engine.strategy.loading import imported_strategy, refuse_foreign_modules
+from trading_runtime.engine.strategy.subscriptions import unfed
 from trading_runtime.errors import (
     DataError,
     Kind,
@@ -405,6 +406,8 @@ class Session:
             }
             if self._node.guard.queue is not None:
                 counts["queued_requests"] = dict(sorted(self._node.guard.queue.counts.items()))
+            if isinstance(replay, DataReplay) and (missing := self._unfed(window)):
+                counts["unfed_subscriptions"] = dict.fromkeys(missing, 1)
             if plan.common.has_risk_profile:
                 counts["risk_refusals"] = dict(sorted(self._node.risk.refusals.items()))
             summary = task_summary(window.task_id, window.inputs, tables.columns, counts)
@@ -417,6 +420,12 @@ class Session:
         seconds = time.monotonic() - started
         write_metrics(self._files, prepared.code.path, seconds, [(seconds, replay.rows)])
         return summarise_run(plan, prepared.store, self._files, self._metadata).result
+
+    def _unfed(self, window: SessionWindow) -> list[str]:
+        """Return what the strategy subscribed to and the dataset's rows do not serve."""
+        emulated = self._node.cache.orders_emulated()
+        data = window.inputs.partition.data
+        return unfed(self._node.guard.subscriptions, emulated, data, quotes_from_books=False)
 
     def _arrived(self, data: ArrivingData) -> SessionWindow:
         """Return the window of what came."""

@@ -20,6 +20,8 @@ class SteadyConfig(StrategyConfig):
     """Whether it sells what it bought."""
     hoards: bool = False
     """Whether it takes memory without end."""
+    wants_trades: bool = False
+    """Whether it subscribes to trades, too."""
 
 
 class Steady(Strategy):
@@ -33,6 +35,8 @@ class Steady(Strategy):
 
     def on_start(self) -> None:
         self.subscribe_bars(self.settings.bar_type)
+        if self.settings.wants_trades:
+            self.subscribe_trades(self.settings.bar_type.instrument_id)
 
     def on_bar(self, _bar: Bar) -> None:
         self.bars += 1

@@ -57,12 +57,13 @@ class DataReplay:
         backtest supports.
         """
         self._partition = fed(inputs)
-        for series in self._partition.data:
-            if series.type not in READERS:
-                raise UsageError(
-                    f"data.types: {series.type} cannot be replayed; accepted are "
-                    f"{', '.join(READERS)}"
-                )
+        types = {series.type for series in self._partition.data}
+        if other := sorted(types - set(READERS)):
+            rest = ", ".join(sorted(types - set(other)))
+            raise UsageError(
+                f"data.types: a session does not replay {', '.join(other)}, but only "
+                f"{', '.join(READERS)}; set 'data.types: [{rest}]' to trade without"
+            )
         self._latest = [_latest_of(series) for series in self._partition.data]
         self._catalog = ParquetDataCatalog(str(catalog))
         self.instruments = build_instruments(self._partition.instruments)
