@@ -59,6 +59,16 @@ def test_one_that_the_strategy_imports_by_a_statement_needs_no_declaring(
     assert small.summary()["counts"]["ok"] == 12
 
 
+def test_what_the_engine_imports_for_its_pictures_is_no_fault_of_the_strategy(
+    small: SmallExperiment,
+) -> None:
+    """Where plotly is installed, as for these tests, the engine's module imports it."""
+    with (small.folder / "counting.py").open("a") as file:
+        file.write("from nautilus_trader.config import StrategyConfig as _Config\n")
+
+    assert small.summary()["counts"]["ok"] == 12
+
+
 @pytest.mark.parametrize("declared", [False, True])
 def test_pandas_that_is_merely_installed_is_hidden_from_a_task(
     small: SmallExperiment, monkeypatch: pytest.MonkeyPatch, *, declared: bool

@@ -25,7 +25,7 @@ from trading_runtime.engine.instruments.catalog import write_instruments
 from trading_runtime.engine.simulation.feed import DecodedRows, decoded
 from trading_runtime.engine.simulation.kill_signal import KillSignal
 from trading_runtime.engine.simulation.task import TaskOutput, run_task
-from trading_runtime.engine.strategy.hidden_packages import without_pandas
+from trading_runtime.engine.strategy.hidden_packages import without_optional_packages
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.environment import refuse_other_environment
 from trading_runtime.planning.identity import (
@@ -135,7 +135,7 @@ class TaskRunner:
         Raises what ``engine.simulation.task.run_task``, ``datasets.slices.cut_partition`` and
         ``Store.write_task`` raise.
         """
-        with without_pandas(self._plan.common.packages):
+        with without_optional_packages(self._plan.common.packages):
             return self._computed(index)
 
     def _computed(self, index: int) -> int:

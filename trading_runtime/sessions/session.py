@@ -25,7 +25,7 @@ from trading_runtime.engine.live.node import PaperNode
 from trading_runtime.engine.live.replay import DataReplay
 from trading_runtime.engine.live.simulated import rounded_balance
 from trading_runtime.engine.live.venue_node import VenueNode
-from trading_runtime.engine.strategy.hidden_packages import without_pandas
+from trading_runtime.engine.strategy.hidden_packages import without_optional_packages
 from trading_runtime.engine.strategy.loading import imported_strategy, refuse_foreign_modules
 from trading_runtime.engine.strategy.subscriptions import unfed
 from trading_runtime.errors import (
@@ -270,7 +270,7 @@ class Session:
             recorder = Recorder(recording_place(prepared.read))
         with (
             localcontext(Context()),
-            without_pandas(common.packages),
+            without_optional_packages(common.packages),
             cut as self._window,
             imported_strategy(prepared.code, common.config_path, common.seed) as loaded,
         ):

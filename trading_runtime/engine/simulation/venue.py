@@ -16,7 +16,7 @@ from nautilus_trader.risk import RiskEngineConfig
 from trading_runtime.engine.accounting.cash_flows import CashModule
 from trading_runtime.engine.instruments.currencies import currency, money
 from trading_runtime.engine.simulation.fees import fee_model
-from trading_runtime.engine.strategy.hidden_packages import without_pandas
+from trading_runtime.engine.strategy.hidden_packages import without_optional_packages
 from trading_runtime.engine.strategy.loading import check_configs
 from trading_runtime.errors import StrategyError, UsageError
 from trading_runtime.planning.identity import decode_values
@@ -242,7 +242,7 @@ def check_settings(
     decoded = [decode_values(values) for values in configs]
     try:
         # A strategy that sets a decimal context while it is imported must not affect anything else.
-        with localcontext(Context()), without_pandas(common.packages):
+        with localcontext(Context()), without_optional_packages(common.packages):
             check_venue(common)
             return check_configs(code, common.config_path, decoded, common.packages)
     except SystemExit as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+_OPTIONAL = frozenset({"pandas", "plotly"})
 _IN_LOG = frozenset({"msgspec", "numpy", "pandas", "pyarrow", "pytz", "uvloop"})
 
 
@@ -34,16 +35,18 @@ def _hidden(hiding: _Hiding) -> Iterator[None]:
         sys.meta_path.remove(hiding)
 
 
-def without_pandas(packages: Collection[str]) -> contextlib.AbstractContextManager[None]:
-    """Hide pandas, where it is installed, from a task whose identity does not hold it.
+def without_optional_packages(
+    packages: Collection[str],
+) -> contextlib.AbstractContextManager[None]:
+    """Hide pandas and plotly, where they are installed, from a task whose identity lacks them.
 
-    The engine and Arrow import it if they find it, and the engine's times are then other objects:
-    a result would depend on a package that happens to be there.
+    The engine imports them if it finds them. With pandas its times are other objects, so a result
+    would depend on a package that happens to be there. Plotly comes with the engine's module
+    ``config``, and a strategy that imports that would be blamed for it.
     """
-    if "pandas" in packages:
-        return contextlib.nullcontext()
-    why = "is no part of this task's identity; add 'pandas' to strategy.requirements"
-    return _hidden(_Hiding(frozenset({"pandas"}), why))
+    hidden = _OPTIONAL.difference(packages)
+    why = "is no part of this task's identity; add it to strategy.requirements"
+    return _hidden(_Hiding(hidden, why))
 
 
 def without_versions_in_log() -> contextlib.AbstractContextManager[None]:
