@@ -27,7 +27,9 @@ def planned_days(partitions: Sequence[Partition], *, every_day: bool) -> ReturnD
     listed = [item for item in partitions if not isinstance(item.row_groups, TablePieces)]
     tabled = ((item, item.row_groups) for item in partitions)
     of_tables = [(item, rows) for item, rows in tabled if isinstance(rows, TablePieces)]
-    for in_part, maybe in itertools.chain(map(_days, listed), _days_of_tables(of_tables)):
+    # A dataset without an index needs no polars, which takes long to import.
+    found = _days_of_tables(of_tables) if of_tables else ()
+    for in_part, maybe in itertools.chain(map(_days, listed), found):
         known |= in_part
         possible |= maybe
     if every_day:
