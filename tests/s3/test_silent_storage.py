@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
 import tempfile
 import threading
@@ -25,6 +26,7 @@ from trading_runtime.records.events import Mode, RunInitialised
 from trading_runtime.records.run_files import RunFiles
 from trading_runtime.results.store import open_store
 from trading_runtime.runs.opening import acquire_run
+from trading_runtime.runs.run_check import check_run
 from trading_runtime.sessions import storing
 from trading_runtime.sessions.account import SessionAccount
 from trading_runtime.sessions.session import Session
@@ -112,6 +114,39 @@ def test_what_a_session_keeps_on_the_machine_is_no_scratch_whatever_its_run_is_c
     remove_abandoned_scratch()
 
     assert (kept / files.journals.name).is_dir()
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_a_blocked_session_is_stored_as_failed_or_kept_where_its_message_says(
+    tmp_path: Path, bucket: str, proxy: Proxy, *, is_silent: bool
+) -> None:
+    with Stored(tmp_path, bucket) as live:
+        live.write(results=f"{bucket}/results", limits={"blocked": "4s"})
+        if is_silent:
+            live.change("trading_runtime.sessions.session", _LAST_SECONDS=1.0)
+        process = live.connect()
+        live.order("block")
+        until((tmp_path / "blocked").exists)
+        if is_silent:
+            proxy.answers.clear()
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+        proxy.answers.set()
+
+    stored = open_store(f"{bucket}/results").run("one")
+    ended = stored
+    if is_silent:
+        kept = errors.partition("its journal is in ")[2].partition(";")[0]
+        ended = RunFiles(Path(shutil.move(kept, tmp_path / "one")))
+    check = check_run(ended)
+    metadata = json.loads(ended.metadata.read_bytes())
+    failed = [item for item in lines(ended.journal.read_bytes()) if item["event"] == "run_failed"]
+    assert process.returncode == 9, errors
+    assert "longer than limits.blocked (4s)" in errors
+    assert (f"could not be stored in {bucket}/results/runs/one" in errors) == is_silent
+    assert metadata["status"] == "failed"
+    assert [item["payload"]["kind"] for item in failed] == ["timeout"]
+    assert check.findings == []
+    assert (json.loads(stored.metadata.read_bytes())["status"] == "running") == is_silent
 
 
 class Asked:

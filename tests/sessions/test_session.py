@@ -222,11 +222,19 @@ def test_a_kill_switch_that_cannot_be_read_is_on(deployed: SmallSession) -> None
 def test_a_session_above_its_memory_ends_as_a_crash(deployed: SmallSession) -> None:
     deployed.use("steady.py:Steady", hoards=True)
     deployed.play("x600")
+    # Each bar brings an order, and of three only one goes out; the others wait.
+    limit = {"order_rate_limit": {"orders": 1, "per": "3m"}}
+    deployed.write(execution=deployed.content["execution"] | limit, queue={"max_wait": "1h"})
     deployed.write(limits={"memory": "400 MiB"})
     ended = deployed.run()
+    denied = deployed.events("order_denied")
 
     assert ended.returncode == 7
     assert "limits.memory (400 MiB)" in ended.stderr
+    assert {item["message"] for item in denied} == {
+        "FAILURE: the session ends (crash), and no order goes out"
+    }
+    assert {item["rule"] for item in denied} == {"FAILURE"}
     assert submitted_after(deployed, "session_halted") == []
 
 

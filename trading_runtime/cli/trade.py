@@ -61,7 +61,7 @@ def trade(  # noqa: PLR0913, PLR0917 - one argument per option
         from trading_runtime.config.loading import find_experiment
         from trading_runtime.runs.opening import check_run_id, new_run_id
         from trading_runtime.sessions.preparation import prepare_session
-        from trading_runtime.sessions.session import Session
+        from trading_runtime.sessions.session import Session, kept_advice
         from trading_runtime.sessions.starting import untested_adapters
 
         path, note = find_experiment(config or file or "", _BESIDE_ENTRYPOINT)
@@ -88,11 +88,7 @@ def trade(  # noqa: PLR0913, PLR0917 - one argument per option
     else:
         say("\n".join(_lines(ended)))
     if ended.kept is not None:
-        place = f"{prepared.store.place}/runs/{run_id}"
-        advice = (
-            f"the storage did not answer, and the end of the session is not in {place}: its "
-            f"journal is in {ended.kept}; copy that folder there"
-        )
+        advice = kept_advice(prepared.store, run_id, ended.kept)
         if ended.ending.is_orderly:
             raise TransientError(advice)
         say(f"warning: {advice}", err=True)

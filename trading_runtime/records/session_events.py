@@ -203,7 +203,7 @@ class OrderDenied(Event):
 
     order_id: str
     rule: str
-    """The risk section's rule, ``KILL_SWITCH``, or ``engine``."""
+    """The risk section's rule, ``KILL_SWITCH``, ``STOP``, ``FAILURE``, or ``engine``."""
     message: str
 
 

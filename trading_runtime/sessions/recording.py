@@ -164,7 +164,7 @@ class SessionRecords:
         self._denied.add(order_id)
         word, _, rest = reason.partition(" ")
         rule = rest.partition(":")[0] if word in {"RISK", "QUEUE"} else word.removesuffix(":")
-        is_ours = word in {"RISK", "QUEUE", "KILL_SWITCH:", "STOP:", "WARMUP:"}
+        is_ours = word in {"RISK", "QUEUE", "KILL_SWITCH:", "STOP:", "FAILURE:", "WARMUP:"}
         rule = rule if is_ours else "engine"
         self._write(events.OrderDenied, order_id=order_id, rule=rule, message=reason)
 

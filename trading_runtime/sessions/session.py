@@ -33,6 +33,7 @@ from trading_runtime.errors import (
     Kind,
     StoppedError,
     TaskTimeoutError,
+    TradingRuntimeError,
     TransientError,
     UsageError,
 )
@@ -41,7 +42,7 @@ from trading_runtime.planning.arriving import ArrivingWindow
 from trading_runtime.records import session_events as events
 from trading_runtime.records.events import ExecutorKind, Mode, RunInitialised
 from trading_runtime.records.status import Status
-from trading_runtime.runs.opening import acquire_run, append_events
+from trading_runtime.runs.opening import acquire_run
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import breakdown, completion
 from trading_runtime.sessions.account import SessionAccount
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.store import Store
     from trading_runtime.runs.metadata import Metadata
     from trading_runtime.runs.opening import OpenRun
     from trading_runtime.sessions.preparation import PreparedSession, SessionWindow
@@ -92,6 +94,14 @@ class SessionOutcome:
     """``None`` when no row came."""
     kept: Path | None = None
     """The folder with what could not be stored, if the storage did not answer at the end."""
+
+
+def kept_advice(store: Store, run_id: str, kept: Path) -> str:
+    """Return what to do with the folder of a session whose end could not be stored."""
+    return (
+        f"the end of the session could not be stored in {store.place}/runs/{run_id}: its journal "
+        f"is in {kept}; copy that folder there"
+    )
 
 
 @dataclass
@@ -361,23 +371,40 @@ class Session:
             f"a callback of the strategy, or a read of the storage, has run for {seconds:.0f} s, "
             f"longer than limits.blocked ({blocked}): no signal and no kill switch would reach it"
         )
-        failed = breakdown(TaskTimeoutError(message))
+        is_stored = threading.Event()
 
         def store_what_is_known() -> None:
-            with contextlib.suppress(TransientError):
-                self._opened.end_parts()
-                self._opened.publish_parts()
-                append_events(self.prepared.store, self.run_id, "watchdog", failed)
-            self._metadata.set(Status.FAILED, error=failed.message)
-            self._metadata.seal()
+            with contextlib.suppress(TradingRuntimeError):
+                self._seal_blocked(message)
+                self._trading.storage.outbox.wait(_LAST_SECONDS)
+                self._opened.gather()
+                self._metadata.seal()
+                self._opened.publish_all()
+                is_stored.set()
 
         try:
             storing = threading.Thread(target=store_what_is_known, daemon=True)
             storing.start()
             storing.join(_LAST_SECONDS)
-            os.write(2, f"error: {message}\n".encode())
+            if not (is_stored.is_set() or self.prepared.store.copy.is_complete):
+                advice = kept_advice(self.prepared.store, self.run_id, self._kept_apart())
+                os.write(2, f"warning: {advice}\n".encode())
+        except OSError as error:
+            message += f"; its journal could neither be stored nor kept: {error}"
         finally:
+            with contextlib.suppress(OSError):
+                os.write(2, f"error: {message}\n".encode())
             os._exit(Kind.TIMEOUT.exit_code)
+
+    def _seal_blocked(self, message: str) -> None:
+        """Record on this machine how the session ended, whatever the storage does."""
+        failed = breakdown(TaskTimeoutError(message))
+        self._journal.flush()
+        # The session's own chain may be in use by what blocks.
+        with self._opened.open_journal("watchdog") as journal:
+            journal.write(failed)
+        self._metadata.set(Status.FAILED, error=failed.message)
+        self._metadata.seal()
 
     def _left(self, carried: AccountState | None, started: float) -> RunResult:
         """Store the session's outcome as the result of its one task; return the run's result."""

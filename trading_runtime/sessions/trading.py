@@ -17,6 +17,7 @@ from trading_runtime.collector import start_collecting
 from trading_runtime.config.sizes import parse_size
 from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.engine.live.venue_node import VenueNode
+from trading_runtime.engine.strategy.guard_state import KILL_REASON
 from trading_runtime.errors import (
     CrashError,
     DataError,
@@ -65,6 +66,7 @@ _HEARTBEAT = "TRADING_RUNTIME_HEARTBEAT"
 _STORING_SECONDS = 600.0
 """How long a session may store its results without a heartbeat."""
 _STOPPED = "STOP: the session ends, and no order goes out"
+_FAILED = "FAILURE: the session ends ({kind}), and no order goes out"
 _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
 
@@ -112,7 +114,7 @@ class Trading:
     """The signal that stopped it."""
     started: float = field(default_factory=time.monotonic)
     ending: Ending | None = None
-    _wanted: asyncio.Event = field(init=False)
+    _wanted: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     storage: SessionStorage = field(init=False)
     _watch: HealthWatch = field(init=False)
     _sessions: list[str] = field(default_factory=list)
@@ -124,14 +126,11 @@ class Trading:
     def __post_init__(self) -> None:
         """Watch what the storage says of this session."""
         self.storage = SessionStorage(self.store, self.run_id, self.opened, self.account)
-        self._watch = HealthWatch(self.deployment, self.node, self.replay, self.records, self._wake)
-
-    def _wake(self) -> None:
-        self._wanted.set()
+        wake = self._wanted.set
+        self._watch = HealthWatch(self.deployment, self.node, self.replay, self.records, wake)
 
     async def run(self) -> Ending:
         """Trade until there is a reason to end; return it."""
-        self._wanted = asyncio.Event()
         self.node.failures.stop_engine = self._wanted.set
         if self.deployment.pace != "burst":
             # As soon as the engine has returned, since a kill may come at any moment.
@@ -445,7 +444,8 @@ class Trading:
 
     def _halt(self, ending: Ending) -> None:
         if not self.node.guard.halted:
-            self.node.halt()
+            is_killed = ending.kind is Kind.KILLED
+            self.node.halt(KILL_REASON if is_killed else _FAILED.format(kind=ending.kind))
             self.records.write(events.SessionHalted(why=ending.why, kind=ending.kind))
 
     async def _end(self, running: asyncio.Future[None]) -> None:

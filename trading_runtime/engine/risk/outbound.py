@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from trading_runtime.engine.strategy.guard_state import GuardState
     from trading_runtime.records.inputs import CommonInputs, RateLimitInputs
 
-_HALTED = "KILL_SWITCH: the order waited in the queue, and is not sent"
-
 
 @dataclass(frozen=True, eq=False)
 class _Request:
@@ -244,7 +242,7 @@ class OutboundQueue:
     def _may_go(self, strategy: Any, request: _Request) -> bool:
         if not request.orders:
             return True
-        reason = _HALTED if self._guard.halted else None
+        reason = self._guard.halt_reason if self._guard.halted else None
         if reason is None:
             refusal = self._refusal(strategy, request.orders)
             reason = None if refusal is None else refusal.reason
