@@ -125,12 +125,13 @@ def test_a_blocked_session_is_stored_as_failed_or_kept_where_its_message_says(
         if is_silent:
             live.change("trading_runtime.sessions.session", _LAST_SECONDS=1.0)
         process = live.connect()
-        live.order("block")
+        live.order("block", "buy 0.010")
         until((tmp_path / "blocked").exists)
         if is_silent:
             proxy.answers.clear()
         _, errors = process.communicate(timeout=PATIENCE_SECONDS)
         proxy.answers.set()
+        assert live.accepted == [], "the callback has returned, and the session is ending"
 
     stored = open_store(f"{bucket}/results").run("one")
     ended = stored

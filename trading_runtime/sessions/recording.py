@@ -43,6 +43,7 @@ class SessionRecords:
         """
         self._journal = journal
         self._is_held = is_held
+        self._has_ended = False
         self._denied: set[str] = set()
         self._known: set[str] = set()
         self._fence = fence
@@ -65,7 +66,13 @@ class SessionRecords:
 
     def write(self, event: Event) -> None:
         """Write an event that the session itself reports."""
-        self._journal.write(event)
+        if not self._has_ended:
+            self._journal.write(event)
+
+    def end(self) -> None:
+        """Write what is held, and nothing from now on: the journal is to be sealed."""
+        self.flush()
+        self._has_ended = True
 
     def flush(self) -> None:
         """Write what is held; the error is kept."""
@@ -173,7 +180,7 @@ class SessionRecords:
 
         What is held is made later, all at once: between two rows it would take three times as long.
         """
-        if self.error is not None:
+        if self.error is not None or self._has_ended:
             return
         try:
             if self._is_held:

@@ -51,7 +51,7 @@ from trading_runtime.sessions.preparation import arrived_window, copied_window, 
 from trading_runtime.sessions.recording import SessionRecords
 from trading_runtime.sessions.rolling import rolled_forward
 from trading_runtime.sessions.starting import check_start, venue_account
-from trading_runtime.sessions.trading import Ending, Trading
+from trading_runtime.sessions.trading import FAILED_REASON, Ending, Trading
 from trading_runtime.storage.files import write_file
 from trading_runtime.storage.scratch import remove_abandoned_scratch
 from trading_runtime.units import day_of
@@ -365,7 +365,9 @@ class Session:
         return written
 
     def _end_blocked(self, seconds: float) -> None:
-        """End the process from the watchdog's thread: the event loop does not come back."""
+        """End the process from the watchdog's thread, whether the event loop comes back or not."""
+        guard = self._node.guard
+        guard.halt_reason, guard.halted = FAILED_REASON.format(kind=Kind.TIMEOUT), True
         blocked = self.prepared.deployment.limits.blocked
         message = (
             f"a callback of the strategy, or a read of the storage, has run for {seconds:.0f} s, "
@@ -383,7 +385,7 @@ class Session:
                 is_stored.set()
 
         try:
-            storing = threading.Thread(target=store_what_is_known, daemon=True)
+            storing = threading.Thread(target=store_what_is_known, name="ending", daemon=True)
             storing.start()
             storing.join(_LAST_SECONDS)
             if not (is_stored.is_set() or self.prepared.store.copy.is_complete):
@@ -399,7 +401,7 @@ class Session:
     def _seal_blocked(self, message: str) -> None:
         """Record on this machine how the session ended, whatever the storage does."""
         failed = breakdown(TaskTimeoutError(message))
-        self._journal.flush()
+        self._records.end()
         # The session's own chain may be in use by what blocks.
         with self._opened.open_journal("watchdog") as journal:
             journal.write(failed)

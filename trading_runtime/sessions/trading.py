@@ -66,7 +66,7 @@ _HEARTBEAT = "TRADING_RUNTIME_HEARTBEAT"
 _STORING_SECONDS = 600.0
 """How long a session may store its results without a heartbeat."""
 _STOPPED = "STOP: the session ends, and no order goes out"
-_FAILED = "FAILURE: the session ends ({kind}), and no order goes out"
+FAILED_REASON = "FAILURE: the session ends ({kind}), and no order goes out"
 _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
 
@@ -445,7 +445,7 @@ class Trading:
     def _halt(self, ending: Ending) -> None:
         if not self.node.guard.halted:
             is_killed = ending.kind is Kind.KILLED
-            self.node.halt(KILL_REASON if is_killed else _FAILED.format(kind=ending.kind))
+            self.node.halt(KILL_REASON if is_killed else FAILED_REASON.format(kind=ending.kind))
             self.records.write(events.SessionHalted(why=ending.why, kind=ending.kind))
 
     async def _end(self, running: asyncio.Future[None]) -> None:

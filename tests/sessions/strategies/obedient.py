@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class ObedientConfig(StrategyConfig):
 class Obedient(Strategy):
     """Knows ``buy Q``, ``sell Q``, ``rest Q P``, ``cancel``, ``cancel first`` and ``raise``.
 
-    ``block`` makes a file ``blocked`` beside the orders, and does not return.
+    ``block`` makes a file ``blocked`` beside the orders, and returns when the session ends for it.
     ``change P`` gives another price to the order that rests.
 
     After ``when allowed`` an order that was denied is sent again at each quote, and one that was
@@ -84,8 +85,9 @@ class Obedient(Strategy):
             raise ValueError("as told")
         if words[0] == "block":
             Path(self.settings.orders).with_name("blocked").touch()
-            while True:
+            while all(thread.name != "ending" for thread in threading.enumerate()):
                 time.sleep(0.05)
+            return
         if words == ["cancel", "first"]:
             # What the session sent first, of that which rests.
             resting = self.cache.orders_open(strategy_id=self.strategy_id)
