@@ -21,13 +21,13 @@ from trading_runtime import api
 from trading_runtime.argo.batch_step import BatchOrder, run_batch_step
 from trading_runtime.argo.check_step import run_check_step
 from trading_runtime.argo.plan_step import PodSettings, run_plan_step
-from trading_runtime.argo.pod_log import MOST_BYTES, kept_log, stored_logs
+from trading_runtime.argo.pod_log import kept_log, stored_logs
 from trading_runtime.argo.summary_step import run_summary_step
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.cli.step import step
 from trading_runtime.errors import Kind
 from trading_runtime.execution.executors import pods as pods_executor
-from trading_runtime.execution.workers.processes import OUTPUT_KEPT_IN
+from trading_runtime.execution.workers.processes import KEPT_OUTPUT, OUTPUT_KEPT_IN
 from trading_runtime.records.failures import TaskFailure
 from trading_runtime.results.store import open_store
 
@@ -110,7 +110,7 @@ def test_the_end_of_what_workers_printed_is_kept_without_secrets(
     said, cut, first, *_, last = text.splitlines()
     assert said.endswith("  said [hidden]")
     assert cut == "... the beginning of what workers printed is not kept ..."
-    assert (len(text) - len(said) - len(cut)) <= MOST_BYTES < len(text) + 20
+    assert (len(text) - len(said) - len(cut)) <= KEPT_OUTPUT < len(text) + 20
     assert (first in printed, last) == (True, printed[-1])
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.argo.planned_run import NotPlannedError
 from trading_runtime.errors import TradingRuntimeError, kind_of_error, said_by
-from trading_runtime.execution.workers.processes import OUTPUT_KEPT_IN
+from trading_runtime.execution.workers.processes import KEPT_OUTPUT, OUTPUT_KEPT_IN
 from trading_runtime.redaction import redact
 from trading_runtime.results.store import open_store
 from trading_runtime.runs.metadata import now_text
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from trading_runtime.storage.object_store import ObjectStore
 
-MOST_BYTES = 256 << 10
-"""The end of what a pod's workers printed that is kept."""
 _CUT = b"... the beginning of what workers printed is not kept ...\n"
 
 
@@ -61,9 +59,9 @@ def kept_log(results: str, run_id: str, step: str) -> Iterator[Callable[[str], N
 def _store(results: str, run_id: str, step: str, lines: list[str], workers: Path) -> None:
     with workers.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - MOST_BYTES))
+        file.seek(max(0, size - KEPT_OUTPUT))
         printed = file.read()
-    if size > MOST_BYTES:
+    if size > KEPT_OUTPUT:
         # The first line may begin in the middle of a secret, which no filter would recognise.
         printed = _CUT + printed.partition(b"\n")[2]
     text = redact("".join(lines) + printed.decode(errors="replace"))

@@ -49,7 +49,8 @@ if TYPE_CHECKING:
 
 
 _SHOWN_OUTPUT = 2_000
-_KEPT_OUTPUT = 256 << 10
+KEPT_OUTPUT = 256 << 10
+"""How much of the end of what workers printed is kept, in bytes."""
 OUTPUT_KEPT_IN = "TRADING_RUNTIME_OUTPUT_KEPT_IN"
 """Names a file that gets the end of what each worker printed, when the worker ends."""
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent.parent
@@ -226,10 +227,10 @@ class StartedProcess:
 
     def _keep_output(self) -> None:
         if name := os.environ.get(OUTPUT_KEPT_IN):
-            path, output = Path(name), self.last_output(_KEPT_OUTPUT).encode()
+            path, output = Path(name), self.last_output(KEPT_OUTPUT).encode()
             with contextlib.suppress(OSError):
                 # A pod has little room, and only the end is read.
-                path.write_bytes((path.read_bytes() + output)[-2 * _KEPT_OUTPUT :])
+                path.write_bytes((path.read_bytes() + output)[-2 * KEPT_OUTPUT :])
 
     def end(self) -> None:
         """End the process, and what it started."""
