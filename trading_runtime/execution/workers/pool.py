@@ -204,9 +204,7 @@ class WorkerPool:
         self, worker: WorkerProcess, message: Ended, waiting: deque[list[int]]
     ) -> Iterator[TaskEvent]:
         if self._is_doubtful(worker, message):
-            # It is still pending, and the first that a fresh process gets.
-            self._doubted.add(message.task)
-            self._replace(worker, waiting)
+            self._try_again(worker, message.task, waiting)
             return
         ended = message.as_event(worker.number, worker.fetched_bytes)
         is_doubted = message.task in self._doubted
@@ -227,19 +225,21 @@ class WorkerPool:
         """Return whether a failure is tried again before it is believed."""
         return (
             ended.status in _DOUBTFUL
-            and ended.task not in self._doubted
             and worker.refused is None
-            and not self._killing
+            and self._has_another_try(ended.task)
         )
 
     def _may_be_anothers(self, worker: WorkerProcess, task: int, kind: Kind) -> bool:
         """Return whether an earlier task may be what ended a worker during this one."""
-        return (
-            kind is Kind.CRASH
-            and worker.tasks_ended > 0
-            and task not in self._doubted
-            and not self._killing
-        )
+        return kind is Kind.CRASH and worker.tasks_ended > 0 and self._has_another_try(task)
+
+    def _has_another_try(self, task: int) -> bool:
+        return task not in self._doubted and not self._killing
+
+    def _try_again(self, worker: WorkerProcess, task: int, waiting: deque[list[int]]) -> None:
+        """Leave a task pending, as the first that a fresh process gets."""
+        self._doubted.add(task)
+        self._replace(worker, waiting)
 
     def _can_write(self, worker: WorkerProcess) -> bool:
         """Return whether this process can write where a worker says that it could not."""
@@ -315,8 +315,7 @@ class WorkerPool:
         """Fail the task that killed the worker; another worker gets the rest of its batch."""
         output, task = worker.last_output(), worker.current
         if task is not None and self._may_be_anothers(worker, task, kind) and not out_of_memory:
-            self._doubted.add(task)
-            self._replace(worker, waiting)
+            self._try_again(worker, task, waiting)
             return
         if task is not None:
             worker.pending.remove(task)
