@@ -93,6 +93,12 @@ def output_of(market: Market, folder: Path, *, shared: bool, name: str = "Listen
     return run_task(inputs, code, market.catalog, market.rows, decoded_rows=rows)
 
 
+def add_class(folder: Path, text: str) -> None:
+    """Add a class beside the listener's."""
+    with (folder / "listener.py").open("a") as file:
+        file.write(text)
+
+
 class Bare(Strategy):
     """Notes what the bare engine calls it with."""
 
@@ -176,21 +182,20 @@ def test_streamed_and_decoded_rows_give_the_same_tables(market: Market, tmp_path
 def test_what_on_data_raises_fails_the_task(
     market: Market, tmp_path: Path, *, shared: bool
 ) -> None:
-    with (tmp_path / "listener.py").open("a") as file:
-        file.write(
-            "class Broken(Listener):\n    def on_data(self, data):\n"
-            "        raise ValueError('by design')\n"
-        )
+    add_class(
+        tmp_path,
+        "class Broken(Listener):\n    def on_data(self, data):\n"
+        "        raise ValueError('by design')\n",
+    )
     with pytest.raises(StrategyError, match="by design"):
         output_of(market, tmp_path, shared=shared, name="Broken")
 
 
 def test_a_row_cannot_be_changed_for_the_next_task(market: Market, tmp_path: Path) -> None:
-    with (tmp_path / "listener.py").open("a") as file:
-        file.write(
-            "class Changing(Listener):\n    def on_data(self, data):\n"
-            "        data.data.score = 7.0\n"
-        )
+    add_class(
+        tmp_path,
+        "class Changing(Listener):\n    def on_data(self, data):\n        data.data.score = 7.0\n",
+    )
     with pytest.raises(StrategyError, match="can't set attribute"):
         output_of(market, tmp_path, shared=True, name="Changing")
 
@@ -206,25 +211,24 @@ def test_a_row_cannot_be_changed_for_the_next_task(market: Market, tmp_path: Pat
 def test_custom_data_that_never_comes_is_named(
     market: Market, tmp_path: Path, line: str, found: list[str]
 ) -> None:
-    with (tmp_path / "listener.py").open("a") as file:
-        file.write(
-            "class Other(Listener):\n    def on_start(self):\n"
-            f"        self.subscribe_data({line})\n"
-        )
+    add_class(
+        tmp_path,
+        f"class Other(Listener):\n    def on_start(self):\n        self.subscribe_data({line})\n",
+    )
     assert output_of(market, tmp_path, shared=True, name="Other").unfed == found
 
 
 def test_what_a_strategy_publishes_to_itself_is_not_missing(market: Market, tmp_path: Path) -> None:
-    with (tmp_path / "listener.py").open("a") as file:
-        file.write(
-            "from nautilus_trader.model import CustomData\n"
-            "class Own(Listener):\n"
-            "    def on_start(self):\n"
-            "        super().on_start()\n"
-            "        self.subscribe_data(DataType('own'))\n"
-            "    def on_data(self, data):\n"
-            "        if data.data_type.type_name == 'mood':\n"
-            "            kind = DataType('own')\n"
-            "            self.publish_data(kind, CustomData(kind, data.data))\n"
-        )
+    add_class(
+        tmp_path,
+        "from nautilus_trader.model import CustomData\n"
+        "class Own(Listener):\n"
+        "    def on_start(self):\n"
+        "        super().on_start()\n"
+        "        self.subscribe_data(DataType('own'))\n"
+        "    def on_data(self, data):\n"
+        "        if data.data_type.type_name == 'mood':\n"
+        "            kind = DataType('own')\n"
+        "            self.publish_data(kind, CustomData(kind, data.data))\n",
+    )
     assert output_of(market, tmp_path, shared=True, name="Own").unfed == []
