@@ -308,12 +308,13 @@ def test_of_the_rows_between_two_looks_each_instrument_has_its_own_newest(
 
 def test_a_bar_is_news_of_its_instrument_and_says_nothing_about_clocks(watched: Watched) -> None:
     name, now = NAMES[0], time.time_ns()
-    prices, size = [Price.from_str("100.0")] * 4, Quantity.from_int(1)
+    price, size = Price.from_str("100.0"), Quantity.from_int(1)
     kind = BarType.from_str(f"{name}-1-MINUTE-LAST-EXTERNAL")
-    watched.data.came.append(Bar(kind, *prices, size, now - 60 * 1_000_000_000, now))
+    minute_ago = now - 60 * 1_000_000_000
+    watched.data.came.append(Bar(kind, price, price, price, price, size, minute_ago, now))
     watched.pass_by(0)
 
-    assert watched.data.newest(None)[name] == now - 60 * 1_000_000_000
+    assert watched.data.newest(None)[name] == minute_ago
     assert (watched.held, watched.told()) == (None, [])
 
 

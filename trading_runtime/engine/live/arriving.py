@@ -189,8 +189,9 @@ class _Watcher(DataActor):
         super().__init__()
         self._data = data
         self._fail = fail
-        # The engine calls these in native code, without a frame of Python.
-        self.on_quote = self.on_trade = self.on_bar = data.came.append
+        # Called without a frame of Python.
+        for name in ("on_quote", "on_trade", "on_bar"):
+            setattr(self, name, data.came.append)
 
     def on_start(self) -> None:
         try:
