@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
 
 from trading_runtime.units import DAY, NANOSECONDS
 
@@ -53,5 +55,7 @@ def bar_length(specification: str, zone: str) -> BarLength | None:
 
 def local_offset(ns: pl.Series, step: str, zone: str) -> pl.Series:
     """Return times moved by calendar units such as ``1d`` or ``1mo`` in local time of ``zone``."""
+    import polars as pl
+
     moments = ns.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone)
     return moments.dt.offset_by(step).dt.epoch("ns")
