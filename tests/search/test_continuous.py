@@ -77,11 +77,37 @@ def test_a_chosen_path_is_run_with_a_task_for_each_stretch_of_one_point(
     summed = sum(profits[point, day + 1] for day, point in enumerate(chosen))
     assert float(found["windows"]["net_profit"]) == pytest.approx(summed)
     assert found["stability"]["splits"] == 2
+    assert not found["seen_by_search"]
     # With one point both days are one task; with two, each has the window's own task.
     stretches = len(set(chosen))
     assert found["computed"] == (1 if stretches == 1 else 0)
     if stretches > 1:
         assert found["continuous"]["net_profit"] == found["windows"]["net_profit"]
+
+
+def test_tests_that_an_adaptive_search_has_seen_are_told(
+    small: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its later points follow from the results of the first ones on all days."""
+    small.write(
+        search={"method": "tpe", "points": 3, "generation": 2},
+        validation={"method": "walk-forward", "train_size": 1, "test_size": 1},
+        promotion={"min_out_of_sample_return": "-1"},
+    )
+    run = api.run(small.path, run_id="days", workers=1)
+    said = "points by their results on all windows, those of the tests included"
+
+    assert printed(capsys, small, "walk-forward", "days")["seen_by_search"]
+    results = ["--results", str(small.results)]
+    assert invoke(root, ["results", "walk-forward", "days", *results]) == 0
+    assert f"note: the search proposed its {said}" in capsys.readouterr().out
+    assert f"The search proposed its {said}" in run.report.read_text()
+
+    deployment = small.folder / "deployment.yaml"
+    target = ["--point", "0", "--to", str(deployment)]
+    assert invoke(root, ["promote", "days", *target, *results]) == Kind.USAGE.exit_code
+    assert f"cannot be judged: the search proposed its {said}" in capsys.readouterr().err
+    assert not deployment.exists()
 
 
 def test_combinatorial_splits_are_chosen_and_not_run(

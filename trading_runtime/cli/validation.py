@@ -223,6 +223,7 @@ def validated_document(source: Source, found: Validated) -> dict[str, Any]:
             for choice in found.choices
         ],
         "stability": dict(found.stability),
+        "seen_by_search": found.seen_by_search,
         "windows": _statistics(found.tested),
         "continuous": None if found.continuous is None else _statistics(found.continuous),
     }
@@ -230,6 +231,8 @@ def validated_document(source: Source, found: Validated) -> dict[str, Any]:
 
 def validated_lines(source: Source, found: Validated) -> Iterator[str]:
     """Yield a line for each split, and their overall result."""
+    from trading_runtime.results.validation import SEEN_BY_THE_SEARCH
+
     metric, facts = source.plan.objective.metric, found.stability
     for number, choice in enumerate(found.choices):
         test = " to ".join(_span(source, choice.split.test))
@@ -250,6 +253,8 @@ def validated_lines(source: Source, found: Validated) -> Iterator[str]:
     yield from _comparison("tests", found.tested, found.continuous)
     if found.run_id is not None:
         yield f"continuous tasks: run {found.run_id}, {found.computed:,} computed"
+    if found.seen_by_search:
+        yield f"note: {SEEN_BY_THE_SEARCH}"
 
 
 def _seam_lines(found: Seams, windows: int) -> Iterator[str]:

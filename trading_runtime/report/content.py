@@ -22,8 +22,9 @@ from trading_runtime.report.formatting import (
 )
 from trading_runtime.report.periods import Table, benchmark_facts, months_table
 from trading_runtime.results.frames import PARAMETER_PREFIX, parameter_names, ranked
-from trading_runtime.results.judgement import findings, verdict
+from trading_runtime.results.judgement import drawn_points, findings, verdict
 from trading_runtime.results.points import OK
+from trading_runtime.results.validation import SEEN_BY_THE_SEARCH
 from trading_runtime.text import MOST_MESSAGE, MOST_TRACEBACK, abridged
 from trading_runtime.units import parse_instant
 
@@ -146,7 +147,7 @@ def front_table(points: pl.DataFrame, front: Front | None) -> Table | None:
     )
 
 
-def splits_table(walked: Walked, plan: Plan) -> Table:
+def splits_table(walked: Walked, plan: Plan, *, seen_by_search: bool) -> Table:
     """Return the point chosen in each split, and its objective in training and in the test."""
     names = list(dict.fromkeys(name for point in plan.points for name in point.parameters))
     metric = plan.objective.metric
@@ -165,14 +166,19 @@ def splits_table(walked: Walked, plan: Plan) -> Table:
             ]
         )
     of_metric = label(metric)
+    notes = []
+    if len(rows) > MOST_PARTITIONS:
+        notes.append(
+            f"The first {MOST_PARTITIONS} of {counted(len(rows), 'split')}; 'results walk-forward' "
+            "shows all."
+        )
+    if seen_by_search:
+        notes.append(f"{SEEN_BY_THE_SEARCH[0].upper()}{SEEN_BY_THE_SEARCH[1:]}.")
     return Table(
         columns=["Test from", "to", "Point", *names, f"{of_metric}, trained", f"{of_metric}, test"],
         rows=rows[:MOST_PARTITIONS],
         numeric=[False, False, True, *[False] * len(names), True, True],
-        note=f"The first {MOST_PARTITIONS} of {counted(len(rows), 'split')}; 'results "
-        "walk-forward' shows all."
-        if len(rows) > MOST_PARTITIONS
-        else "",
+        note=" ".join(notes),
     )
 
 
@@ -302,7 +308,13 @@ def content(inputs: ReportInputs) -> Content:
         points=points_table(inputs.points, metric, direction, best),
         explored=inputs.explored,
         front=front_table(inputs.points, inputs.result.front),
-        splits=None if inputs.walked is None else splits_table(inputs.walked, inputs.plan),
+        splits=None
+        if inputs.walked is None
+        else splits_table(
+            inputs.walked,
+            inputs.plan,
+            seen_by_search=drawn_points(inputs.experiment) is not None,
+        ),
         no_walk=inputs.no_walk,
         partitions=partitions_table(inputs.results, best, metric),
         failures=failures[:MOST_FAILURES],

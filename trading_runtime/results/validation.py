@@ -42,6 +42,13 @@ class Choice(NamedTuple):
     """The same on the test windows."""
 
 
+SEEN_BY_THE_SEARCH = (
+    "the search proposed its points by their results on all windows, those of the tests included, "
+    "so these tests are too kind to them; test on rows that it has not seen, such as a hold-out"
+)
+"""What is said of tests over the points of an adaptive search."""
+
+
 class Windows:
     """The results of a run by point and window."""
 

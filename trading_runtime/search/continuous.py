@@ -267,6 +267,8 @@ class Validated(NamedTuple):
     """The same path as continuous tasks; ``None`` when tests do not form a path through time."""
     run_id: str | None
     computed: int
+    seen_by_search: bool
+    """Whether an adaptive search proposed the points, by their results on the tests as well."""
 
 
 def validate(source: Source, settings: Mapping[str, Any], **how: Any) -> Validated:
@@ -282,9 +284,11 @@ def validate(source: Source, settings: Mapping[str, Any], **how: Any) -> Validat
         )
     facts = stability(choices)
     tested = source.windows.path(choices)
+    asked = source.loaded.experiment.search
+    seen = asked is not None and asked.is_adaptive
     if settings["method"] != "walk-forward":
-        return Validated(choices, facts, tested, None, None, 0)
+        return Validated(choices, facts, tested, None, None, 0, seen)
     path = window_stretches(source.windows, choices)
     ran = run_continuously(source, path, "walk-forward", **how)
     # The merged run has a window for each period, with the one point chosen for it.
-    return Validated(choices, facts, tested, ran.windows.all(), ran.run_id, ran.computed)
+    return Validated(choices, facts, tested, ran.windows.all(), ran.run_id, ran.computed, seen)

@@ -23,7 +23,7 @@ from trading_runtime.results.ledger import trials_with
 from trading_runtime.results.reduction import read_points
 from trading_runtime.results.run_records import read_table
 from trading_runtime.results.task_reader import TaskReader
-from trading_runtime.results.validation import Windows, choices_over
+from trading_runtime.results.validation import SEEN_BY_THE_SEARCH, Windows, choices_over
 from trading_runtime.runs.opening import append_events, is_running
 from trading_runtime.sessions.origin import config_digest
 from trading_runtime.storage.files import read_json, write_file
@@ -171,7 +171,10 @@ class _Judged:
         least = gates.min_out_of_sample_return
         if least is not None:
             found = self._out_of_sample()
-            if found is None or Decimal(str(found)) < least:
+            search = self.experiment.search
+            if search is not None and search.is_adaptive:
+                yield (f"promotion.min_out_of_sample_return cannot be judged: {SEEN_BY_THE_SEARCH}")
+            elif found is None or Decimal(str(found)) < least:
                 yield (
                     f"an out-of-sample return of {found}, promotion.min_out_of_sample_return is "
                     f"{least}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 from decimal import Decimal
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from trading_runtime.engine.accounting.drawn_ids import NamedOrders, fills_of
@@ -230,23 +231,30 @@ def _fills(
     valuation: Valuation,
 ) -> Columns:
     """Return the fills of the orders, whose own columns are ``ordered``."""
-    keyed: list[tuple[int, int, Any, str]] = []
-    drawn_names: dict[tuple[int, str], str] = {}
+    numbers: list[int] = []
+    fills: list[Any] = []
     for number, (order, filled) in enumerate(
         zip(named.orders, ordered["filled_quantity"], strict=True)
     ):
-        if not filled:
-            continue
-        events = fills_of(order, filled)
-        own = [str(event.trade_id) for event in events]
-        keyed += [
-            (event.ts_event, number, event, trade_id)
-            for event, trade_id in zip(events, own, strict=True)
-        ]
-        if named.drawn and (names := named.trade_ids(number, len(events))) is not None:
-            drawn_names |= zip(((number, each) for each in own), names, strict=True)
-    keyed.sort(key=itemgetter(0, 1))
-    times, numbers, fills, trade_ids = map(list, zip(*keyed, strict=True)) if keyed else [[]] * 4
+        if filled:
+            found = fills_of(order, filled)
+            fills += found
+            numbers += [number] * len(found)
+    times = _values("ts_event", fills)
+    trade_ids = _texts("trade_id", fills)
+    names = trade_ids
+    if named.drawn:
+        names = list(trade_ids)
+        for number, group in itertools.groupby(range(len(fills)), numbers.__getitem__):
+            places = list(group)
+            if (drawn := named.trade_ids(number, len(places))) is not None:
+                names[places[0] : places[-1] + 1] = drawn
+    # Most are in order of time already: an order that waits is filled after later ones.
+    if any(later < earlier for earlier, later in itertools.pairwise(times)):
+        places = sorted(range(len(fills)), key=times.__getitem__)
+        numbers, times = [numbers[place] for place in places], [times[place] for place in places]
+        fills = [fills[place] for place in places]
+        trade_ids, names = ([column[place] for place in places] for column in (trade_ids, names))
     # What a fill shares with its order was read from the order.
     instrument_ids, order_ids, sides = (
         list(map(ordered[name].__getitem__, numbers))
@@ -258,9 +266,7 @@ def _fills(
     return {
         "fill": list(range(len(fills))),
         "order_id": order_ids,
-        "trade_id": trade_ids
-        if not drawn_names
-        else [drawn_names.get(each, each[1]) for each in zip(numbers, trade_ids, strict=True)],
+        "trade_id": names,
         "instrument_id": instrument_ids,
         "side": sides,
         "quantity": _values("raw", quantities),
