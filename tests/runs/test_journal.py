@@ -213,7 +213,7 @@ def test_held_events_are_written_at_once_and_as_single_ones_are(files: RunFiles)
     lines = whole_lines(part(files, "run-1").read_bytes())
 
     assert before == (b"", 0)
-    assert [entry["event"] for _, entry in lines] == [
+    assert [entry.event for _, entry in lines] == [
         "task_started",
         "run_initialised",
         "task_started",
@@ -230,7 +230,7 @@ def test_no_text_changes_how_held_events_are_written(files: RunFiles, message: s
         journal.hold(RunStopped(message=message))
     lines = whole_lines(part(files, "run-1").read_bytes())
 
-    assert [entry["payload"] for _, entry in lines] == [{}, {"message": message}]
+    assert [entry.payload for _, entry in lines] == [{}, {"message": message}]
     assert [line for line, entry in lines if encode_line(entry) != line] == []
 
 
@@ -249,7 +249,7 @@ def test_a_secret_is_hidden_however_json_writes_it(
         journal.write(RunStopped(message='it was se"cr\\et-value, and more'))
 
     [(_, entry)] = whole_lines(part(files, "run-1").read_bytes())
-    assert entry["payload"] == {"message": "it was [hidden], and more"}
+    assert entry.payload == {"message": "it was [hidden], and more"}
 
 
 def test_a_text_that_was_written_before_is_hidden_once_it_is_a_secret(
@@ -261,7 +261,7 @@ def test_a_text_that_was_written_before_is_hidden_once_it_is_a_secret(
         journal.write(RunStopped(message="a value: 5f3a9c-0b17"))
 
     lines = whole_lines(part(files, "run-1").read_bytes())
-    assert [entry["payload"]["message"] for _, entry in lines] == [
+    assert [entry.payload["message"] for _, entry in lines] == [
         "a value: 5f3a9c-0b17",
         "a value: [hidden]",
     ]

@@ -116,7 +116,7 @@ OF_RUN = (
     MetricDefinition(
         "run_last_progress_timestamp_seconds",
         "gauge",
-        "When a task ended last, or the run began or went on.",
+        "When a task last ended, or the run began or resumed.",
         _RUN,
     ),
     MetricDefinition(

@@ -151,7 +151,7 @@ def is_leased(objects: ObjectStore, run_id: str) -> bool:
 
 
 def _is_free(objects: ObjectStore, name: str, there: LeaseRecord) -> bool:
-    """Return whether a lease, as just read, is nobody's, or was not renewed in time.
+    """Return whether a lease, as just read, has no holder, or was not renewed in time.
 
     Should it be renewed after it was read, the conditional write that takes it over fails.
     """

@@ -226,10 +226,10 @@ class Risk:
         return refusal
 
     def is_plain(self, order: Any) -> bool:
-        """Return whether an order can be told to break no rule by its quantity alone.
+        """Return whether an order's quantity alone shows that it breaks no rule.
 
         That is most orders of most profiles, and an order waits for what is looked up. When it
-        cannot be told, or was not looked up before, ``refuse`` decides.
+        does not, or was not looked up before, ``refuse`` decides.
         """
         if self.held or self.closed or self.only_reducing:
             return False

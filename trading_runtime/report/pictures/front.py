@@ -24,7 +24,7 @@ _FEWEST = 2
 def front_picture(points: pl.DataFrame, front: Front | None) -> bytes | None:
     """Return the picture of all points by the first two objectives; ``None`` for fewer than two.
 
-    Of further objectives the picture shows nothing, so its front has points that look beaten.
+    Of further objectives the picture shows nothing, so its front has points that look dominated.
     """
     if front is None:
         return None
@@ -55,7 +55,7 @@ def front_picture(points: pl.DataFrame, front: Front | None) -> bytes | None:
     panel.legend(
         [
             ("all points", panel.sample_dot(BAND, 2)),
-            ("beaten by none", panel.sample_dot(GOLD, 3.5)),
+            ("not dominated", panel.sample_dot(GOLD, 3.5)),
         ]
     )
     return canvas.svg()
