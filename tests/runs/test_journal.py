@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trading_runtime.errors import Kind, StorageError
+from trading_runtime.errors import DataError, Kind, StorageError
 from trading_runtime.records.events import (
     RunFailed,
     RunInitialised,
@@ -26,12 +26,14 @@ from trading_runtime.records.journal import (
     chain_bytes,
     check_journal,
     encode_line,
+    entries_of,
     merge_journals,
     new_writer,
     whole_lines,
 )
 from trading_runtime.records.metadata import ChainEnd
 from trading_runtime.records.run_files import RunFiles
+from trading_runtime.records.session_events import OrderEnded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -265,3 +267,27 @@ def test_a_text_that_was_written_before_is_hidden_once_it_is_a_secret(
         "a value: 5f3a9c-0b17",
         "a value: [hidden]",
     ]
+
+
+def test_a_line_becomes_the_event_that_was_written_and_none_of_another_type(
+    files: RunFiles,
+) -> None:
+    written = TaskCompleted(task_id="a", seconds=1.5, rows=5, worker=2)
+    with Journal(files.journals, "run-1") as journal:
+        journal.write(written)
+    [entry] = entries_of(files.journals)
+
+    assert entry.as_event(TaskCompleted) == written
+    assert entry.as_event(TaskStarted) is None
+
+
+def test_a_payload_that_is_not_its_events_is_named_by_line_and_field(files: RunFiles) -> None:
+    with Journal(files.journals, "run-1") as journal:
+        journal.write(RunStopped())
+        journal.write(OrderEnded(order_id="a", how="canceled"))
+    ended = entries_of(files.journals)[1]._replace(payload={"order_id": 7, "how": "canceled"})
+
+    with pytest.raises(
+        DataError, match=r"journal/run-1, line 2: order_ended: order_id is of the wrong type; see"
+    ):
+        ended.as_event(OrderEnded)

@@ -1,10 +1,9 @@
-"""Equity and drawdown of one point over time, with the seams between its partitions."""
+"""Equity over time: with drawdown and the seams between partitions, or two curves in one plot."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import TYPE_CHECKING
-
 from trading_runtime.report.formatting import percent
 from trading_runtime.report.pictures.canvas import BLUE, INK, QUIET, RED, SEAM, WIDTH, Canvas
 from trading_runtime.report.pictures.panel import (
@@ -22,11 +21,26 @@ from trading_runtime.report.pictures.panel import (
 )
 from trading_runtime.results.statistics import sharpe_ratio
 from trading_runtime.units import DAY
+from trading_runtime.report.pictures.canvas import BLUE, RED, WIDTH, Canvas
+from trading_runtime.report.pictures.panel import (
+    EDGE,
+    TICKS_HEIGHT,
+    TITLE_HEIGHT,
+    AxisScale,
+    Panel,
+    left_of,
+    thinned,
+    time_ticks,
+    value_ticks,
+    widened,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
     from trading_runtime.results.points import CurvePoint
+    from decimal import Decimal
+
+
 
 MOST_SEAMS = 60
 _EQUITY_HEIGHT = 190.0
@@ -143,3 +157,37 @@ def _drawdowns(growth: Sequence[float]) -> list[float]:
         peak = max(peak, value)
         falls.append(value / peak - 1 if peak > 0 else 0.0)
     return falls
+
+
+_HEIGHT = 220.0
+_MOST_DATES = 9
+_LINES = ((BLUE, 3.2), (RED, 1.0))
+
+
+def two_curves_picture(
+    curves: Sequence[tuple[str, Sequence[tuple[int, Decimal]]]], currency: str
+) -> bytes:
+    """Return the picture of two curves, each a name and (nanoseconds, equity); the first wider."""
+    values = [float(value) for _, curve in curves for _, value in curve]
+    times = [ts for _, curve in curves for ts, _ in curve]
+    bounds = widened(values)
+    amounts = value_ticks(*bounds, _HEIGHT, "money")
+    head = EDGE + TITLE_HEIGHT
+    foot = head + _HEIGHT
+    canvas = Canvas(foot + TICKS_HEIGHT + EDGE)
+    start, end = min(times), max(*times, min(times) + 1)
+    x = AxisScale(start, end, left_of(text for _, text in amounts), WIDTH - EDGE)
+    panel = Panel(canvas, x, AxisScale(*bounds, foot, head))
+    panel.grid(value for value, _ in amounts)
+    panel.write_beside(amounts)
+    for (_, curve), (colour, width) in zip(curves, _LINES, strict=True):
+        equity = [float(value) for _, value in curve]
+        kept = thinned(equity)
+        places = panel.places((curve[i][0] for i in kept), (equity[i] for i in kept))
+        canvas.polyline(places, colour, width)
+    names = " and ".join(
+        f"{name} ({colour})" for (name, _), colour in zip(curves, ("blue", "red"), strict=True)
+    )
+    panel.title(f"Equity in {currency}: {names}")
+    panel.write_below(time_ticks(start, end, _MOST_DATES))
+    return canvas.svg()
