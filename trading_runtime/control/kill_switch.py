@@ -8,17 +8,17 @@ import time
 import uuid
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
 from trading_runtime.errors import KilledError, UsageError
 from trading_runtime.records.events import KillActivated, KillCleared
 from trading_runtime.records.reasons import checked_reason, user_name
 from trading_runtime.runs.metadata import now_text
 from trading_runtime.runs.opening import append_events
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trading_runtime.results.store import Store
     from collections.abc import Callable
 
+    from trading_runtime.results.store import Store
 
 
 _ON = "kill-switch/on/"

@@ -1,12 +1,13 @@
-"""What a run would be, before it is started: what changed since the last plan, and the next trial."""
+"""What a run would be: what changed since the last plan, and which trial it is."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-from trading_runtime.errors import DataError, UsageError
-from trading_runtime.records.plan import read_plan
 import math
 from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from trading_runtime.errors import DataError, UsageError
+from trading_runtime.records.plan import read_plan
 from trading_runtime.results.calendar import DAYS_OF_A_YEAR
 from trading_runtime.results.judgement import FEWEST_DAYS
 from trading_runtime.results.ledger import trials_with
@@ -14,10 +15,10 @@ from trading_runtime.results.luck import sharpe_by_luck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from trading_runtime.config.experiment import CostSettings
     from trading_runtime.execution.preparation import PreparedRun
     from trading_runtime.records.plan import Plan
-    from trading_runtime.config.experiment import CostSettings
-
 
 
 _MOST_PLANS = 20

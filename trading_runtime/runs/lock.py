@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import time
-from typing import TYPE_CHECKING, BinaryIO
-from trading_runtime.errors import StorageError, UsageError
-from trading_runtime.storage.files import open_lock, open_regular, storage_errors
 import threading
+import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
+
 from trading_runtime.errors import LeaseLostError, StorageError, TransientError, UsageError
 from trading_runtime.records.account import LeaseRecord, parse_lease
+from trading_runtime.storage.files import open_lock, open_regular, storage_errors
 from trading_runtime.units import steady_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from trading_runtime.records.run_files import RunFiles
-    from collections.abc import Callable
-    from trading_runtime.storage.object_store import ObjectStore
 
+    from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.storage.object_store import ObjectStore
 
 
 _ATTEMPTS = 3

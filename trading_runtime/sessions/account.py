@@ -26,7 +26,7 @@ from trading_runtime.records.account import LeaseRecord, parse_account
 from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.records.journal import entries_of
 from trading_runtime.records.session_events import OrderFilled
-from trading_runtime.runs.s3_lock import read_lease
+from trading_runtime.runs.lock import read_lease
 from trading_runtime.storage.files import open_lock, storage_errors
 from trading_runtime.units import steady_seconds
 

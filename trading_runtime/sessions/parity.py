@@ -292,7 +292,7 @@ def row_times(window: SessionWindow) -> dict[str, list[int]]:
 
 def write_parity(store: Store, compared: Compared) -> Path:
     """Write the comparison and its picture into the session's folder; return the picture's path."""
-    from trading_runtime.report.pictures.two_curves import two_curves_picture
+    from trading_runtime.report.pictures.equity import two_curves_picture
     from trading_runtime.runs.opening import seal_changes
     from trading_runtime.storage.files import write_file
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
 from trading_runtime.report.formatting import percent
 from trading_runtime.report.pictures.canvas import BLUE, INK, QUIET, RED, SEAM, WIDTH, Canvas
 from trading_runtime.report.pictures.panel import (
@@ -21,25 +22,11 @@ from trading_runtime.report.pictures.panel import (
 )
 from trading_runtime.results.statistics import sharpe_ratio
 from trading_runtime.units import DAY
-from trading_runtime.report.pictures.canvas import BLUE, RED, WIDTH, Canvas
-from trading_runtime.report.pictures.panel import (
-    EDGE,
-    TICKS_HEIGHT,
-    TITLE_HEIGHT,
-    AxisScale,
-    Panel,
-    left_of,
-    thinned,
-    time_ticks,
-    value_ticks,
-    widened,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from trading_runtime.results.points import CurvePoint
-    from decimal import Decimal
 
+    from trading_runtime.results.points import CurvePoint
 
 
 MOST_SEAMS = 60
@@ -160,7 +147,6 @@ def _drawdowns(growth: Sequence[float]) -> list[float]:
 
 
 _HEIGHT = 220.0
-_MOST_DATES = 9
 _LINES = ((BLUE, 3.2), (RED, 1.0))
 
 

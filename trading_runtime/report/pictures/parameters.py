@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
+
 from trading_runtime.report.formatting import in_sentence, label, value_text
 from trading_runtime.report.pictures.canvas import (
     BLUE,
@@ -11,6 +12,7 @@ from trading_runtime.report.pictures.canvas import (
     GOLD,
     INK,
     QUIET,
+    RULE,
     WIDTH,
     Canvas,
     Colours,
@@ -34,31 +36,17 @@ from trading_runtime.report.pictures.panel import (
     value_ticks,
     widened,
 )
-from trading_runtime.results.frames import PARAMETER_PREFIX, parameter_names
-from typing import TYPE_CHECKING, Any
-from trading_runtime.report.formatting import label, value_text
-from trading_runtime.report.pictures.canvas import (
-    GOLD,
-    INK,
-    RULE,
-    Canvas,
-    colours_for,
-    shortened,
-    text_width,
+from trading_runtime.results.frames import (
+    PARAMETER_PREFIX,
+    parameter_names,
+    ranked,
+    varied_parameters,
 )
-from trading_runtime.report.pictures.panel import (
-    EDGE,
-    TICKS_HEIGHT,
-    TITLE_HEIGHT,
-    AxisScale,
-    Panel,
-)
-from trading_runtime.results.frames import PARAMETER_PREFIX, ranked, varied_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    import polars as pl
 
+    import polars as pl
 
 
 MOST_CELLS = 60
@@ -355,7 +343,7 @@ _FEWEST = 3
 _MOST_LINES = 400
 _MOST_TEXTS = 9
 _LEFT = 70.0
-_LONGEST_TEXT = 60.0
+_LONGEST_VALUE = 60.0
 
 
 def parallel_picture(
@@ -398,7 +386,7 @@ def parallel_picture(
         canvas.line((x, panel.y.start), (x, panel.y.end), RULE, 1)
         step = -(-len(scale) // _MOST_TEXTS)
         for value, height in [*scale.items()][::step]:
-            text = shortened(value_text(value), _LONGEST_TEXT)
+            text = shortened(value_text(value), _LONGEST_VALUE)
             y, width = panel.y.place(height), text_width(text)
             canvas.box((x - width - 5, y - 6), (width + 3, 12), "white")
             canvas.text((x - 4, y + 3), text, INK, anchor="end")

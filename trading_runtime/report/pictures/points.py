@@ -1,10 +1,12 @@
-"""The points from best to worst, the best one partition by partition, and the front of two objectives."""
+"""The points from best to worst, the best one by partition, the front of two objectives."""
 
 from __future__ import annotations
 
 import statistics
 from typing import TYPE_CHECKING
+
 import polars as pl
+
 from trading_runtime.report.formatting import instant, label, number
 from trading_runtime.report.pictures.canvas import (
     BAND,
@@ -34,20 +36,13 @@ from trading_runtime.report.pictures.panel import (
 )
 from trading_runtime.results.frames import ranked
 from trading_runtime.results.points import OK
-from trading_runtime.report.formatting import label
-from trading_runtime.report.pictures.canvas import BAND, GOLD, WIDTH, form_of
-from trading_runtime.report.pictures.panel import (
-    single_panel,
-    value_ticks,
-    widened,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    type Legend = list[tuple[str, Callable[[float, float], None]]]
-    import polars as pl
-    from trading_runtime.records.result import Front
 
+    type Legend = list[tuple[str, Callable[[float, float], None]]]
+
+    from trading_runtime.records.result import Front
 
 
 _FEWEST = 2
@@ -89,7 +84,6 @@ def ranking_picture(
     panel.title(f"{label(metric)} of all points")
     panel.legend(legend)
     return canvas.svg()
-
 
 
 MOST_BOXES = 45
@@ -218,7 +212,6 @@ def _starts(starts: Sequence[int]) -> list[tuple[int, str]]:
 
 
 _HEIGHT = 240.0
-_FEWEST = 2
 
 
 def front_picture(points: pl.DataFrame, front: Front | None) -> bytes | None:
