@@ -79,6 +79,7 @@ async def _record(
         flushed = time.monotonic()
         while not received and not running.done():
             await asyncio.sleep(_LOOK_SECONDS)
+            data.count()
             now = time.monotonic()
             if now - flushed >= between:
                 flushed = now
@@ -90,6 +91,7 @@ async def _record(
         with contextlib.suppress(RuntimeError):
             await running
     node.check()
+    data.count()
     recorder.finish()
     signalled = received[0] if received else None
     return Recorded(folder, recorder.rows, time.monotonic() - started, signalled)

@@ -208,7 +208,7 @@ class Session:
         at_venue = venue_account(self.prepared.deployment)
         if at_venue is not None:
             return f"live {at_venue}"
-        execution = self.prepared.deployment.execution.model_dump()
+        execution = self.prepared.deployment.execution.plain()
         return digest(json.loads(canonical_json(execution)))
 
     def _carried(self) -> AccountState | None:
@@ -326,6 +326,7 @@ class Session:
                 if self._trading.storage.is_silent:
                     self.prepared.store.objects.give_up()
                 if isinstance(self._replay, ArrivingData) and self._replay.recorder is not None:
+                    self._replay.count()
                     self._replay.recorder.finish()
                 self._node.logged_failure()
                 if ending.is_orderly:
