@@ -75,9 +75,9 @@ UNTYPED = {
     argo/kubectl_command.py argo/plan_step.py argo/scheduled_research.py argo/submitting.py
     argo/summary_step.py argo/workflow_state.py cli/config.py cli/data_checks.py
     cli/deployments.py cli/results.py cli/run.py cli/trade.py cli/validation.py
-    config/code_archive.py config/deployment.py config/document.py config/project_file.py
-    config/schema.py control/kill_switch.py datasets/formats.py datasets/guessing.py
-    datasets/importing.py datasets/inspection.py datasets/manifest.py
+    config/code_archive.py config/deployment.py config/document.py config/fields.py
+    config/project_file.py config/schema.py control/kill_switch.py datasets/formats.py
+    datasets/guessing.py datasets/importing.py datasets/inspection.py datasets/manifest.py
     datasets/manifest_entries.py datasets/parts.py datasets/prepare.py
     datasets/series_settings.py deployments/desired.py engine/instruments/definitions.py
     evidence/bundle.py evidence/comparison.py execution/task.py execution/workers/answers.py
