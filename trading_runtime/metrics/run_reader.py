@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trading_runtime.metrics.definitions import FAILURES, OTHER, RULES, STATUSES
+from trading_runtime.metrics.definitions import FAILURES, OTHER, STATUSES
+from trading_runtime.records.inputs import RISK_RULES
 from trading_runtime.records.journal import FIRST_HASH, parse_line
 from trading_runtime.records.metadata import ChainEnd, parse_metadata
 from trading_runtime.records.result import parse_result
@@ -265,7 +266,7 @@ class JournalFacts:
                 self.retries[event.removesuffix("_retried")] += 1
             case "order_refused":
                 rule = payload["rule"]
-                self.refused[rule if rule in RULES else OTHER] += int(payload["count"])
+                self.refused[rule if rule in RISK_RULES else OTHER] += int(payload["count"])
             case "batch_completed" | "batch_failed" if "worker" not in payload:
                 # Of a pod, which ends with its batch and releases its memory.
                 self.memory = {key: used for key, used in self.memory.items() if key[0] != writer}
