@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from trading_runtime.planning.piece_table import Piece
     from trading_runtime.planning.points import PointList
     from trading_runtime.records.inputs import CommonInputs
-    from trading_runtime.records.plan import Task
 
 
 _MOST_TASKS_OF_A_BATCH = 256
