@@ -13,7 +13,7 @@ from trading_runtime.errors import UsageError
 from trading_runtime.records.plan import PlannedObjective
 from trading_runtime.results.calendar import observed_facts
 from trading_runtime.results.points import TaskOutcome
-from trading_runtime.results.statistics import task_statistics
+from trading_runtime.results.statistics import Fills, task_statistics
 from trading_runtime.results.validation import (
     Choice,
     Split,
@@ -107,7 +107,7 @@ def windows_of(profits: Sequence[Sequence[int]]) -> Windows:
             seen = throughout(start, end)
             equity = [(start, Decimal(1_000)), (end, Decimal(1_000 + profit))]
             summary = {
-                **task_statistics(equity, seen, [], [], YEAR),
+                **task_statistics(equity, seen, Fills(), [], YEAR),
                 **observed_facts(seen),
                 **dict.fromkeys(
                     ("orders", "denied_orders", "partly_filled_orders", "funding_settlements"), 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from trading_runtime.message_kinds import kinds_of
 from trading_runtime.records.task_manifest import MANIFEST, ResultFile, TaskManifest
 from trading_runtime.results.calendar import Calendar, observed_facts
 from trading_runtime.results.exact import amounts, money_text
-from trading_runtime.results.statistics import Fill, Trade, task_statistics
+from trading_runtime.results.statistics import Fills, Trade, task_statistics
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def task_summary(
     statistics = task_statistics(
         list(zip(equity["ts"], amounts(equity["equity"]), strict=True)),
         counts["observed"],
-        list(map(Fill, amounts(fills["value"]), amounts(fills["fee"]))),
+        Fills(len(fills["value"]), *amounts(map(sum, (fills["value"], fills["fee"])))),
         list(
             map(
                 Trade,
@@ -155,7 +154,7 @@ def result_files(
 
 def table_bytes(table: pa.Table) -> bytes:
     """Return a table as a file, the same bytes for the same table."""
-    sink = io.BytesIO()
+    sink = pa.BufferOutputStream()
     schema = table.schema
     pq.write_table(
         table,
@@ -175,4 +174,4 @@ def table_bytes(table: pa.Table) -> bytes:
         write_statistics=False,
         store_schema=True,
     )
-    return sink.getvalue()
+    return bytes(sink.getvalue())
