@@ -9,14 +9,14 @@ from trading_runtime import redaction, text
 from trading_runtime.evidence import bundle
 from trading_runtime.execution.workers import processes
 from trading_runtime.metrics import server
-from trading_runtime.runs import heartbeat, s3_lock
+from trading_runtime.runs import heartbeat, lock
 
 
 @pytest.mark.parametrize(
     ("page", "words"),
     [
         ("runs", f"at most the last {processes.KEPT_OUTPUT >> 10} KiB of its workers"),
-        ("runs", {120: "have a lease of two minutes"}.get(int(s3_lock._LEASE_SECONDS))),
+        ("runs", {120: "have a lease of two minutes"}.get(int(lock._LEASE_SECONDS))),
         ("runs", f"When none has for {heartbeat.SILENT_SECONDS:.0f} s"),
         ("runs", f"more than {bundle.MOST_FILES:,} files or {bundle.MOST_BYTES >> 30} GiB"),
         ("runs", f"about {text.MOST_MESSAGE:,} characters of its message"),
