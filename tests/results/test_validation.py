@@ -17,6 +17,7 @@ from trading_runtime.results.statistics import Fills, task_statistics
 from trading_runtime.results.validation import (
     Choice,
     Split,
+    Stability,
     Stretch,
     Windows,
     choose,
@@ -129,9 +130,9 @@ def test_the_best_of_the_train_windows_is_judged_on_the_test_windows_alone() -> 
         Choice(Split((2, 3), (4,)), 1, 10, 7),
     ]
     assert windows.path(choices)["net_profit"] == "9"
-    assert stability(choices) == {
-        "splits": 3, "points": 2, "changes": 1, "commonest": 0, "commonest_share": 0.666666666667,
-    }  # fmt: skip
+    assert stability(choices) == Stability(
+        splits=3, points=2, changes=1, commonest=0, commonest_share=0.666666666667
+    )
     assert window_stretches(windows, choices) == [
         Stretch(0, 2 * DAY, 4 * DAY, (2, 3)),
         Stretch(1, 4 * DAY, 5 * DAY, (4,)),
@@ -155,4 +156,4 @@ def test_where_nothing_is_defined_nothing_is_chosen() -> None:
 
     assert [each.point for each in choices] == [None]
     assert window_stretches(windows, choices) == []
-    assert stability(choices)["commonest"] is None
+    assert stability(choices).commonest is None

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trading_runtime.config.statistic_names import COUNTS_WHERE_CHARGED, MONEY_WHERE_CHARGED
+from trading_runtime.config.statistic_names import (
+    COUNTS_WHERE_CHARGED,
+    MONEY_WHERE_CHARGED,
+    STATISTICS,
+)
 from trading_runtime.message_kinds import kinds_of
 from trading_runtime.records.task_manifest import MANIFEST, ResultFile, TaskManifest
 from trading_runtime.results.calendar import Calendar, observed_facts
@@ -34,27 +38,7 @@ _ORDER = (
     "currency",
     "initial_equity",
     "final_equity",
-    "net_profit",
-    "fees",
-    "funding",
-    "traded_value",
-    "days",
-    "periods_per_year",
-    "return",
-    "volatility",
-    "sharpe",
-    "sortino",
-    "max_drawdown",
-    "max_drawdown_seconds",
-    "exposure",
-    "turnover",
-    "orders",
-    "partly_filled_orders",
-    "fills",
-    "trades",
-    "win_rate",
-    "profit_factor",
-    "expectancy",
+    *STATISTICS,
     "denied_orders",
     "denied_by_reason",
     "rejected_orders",
