@@ -156,7 +156,7 @@ class SessionAccount:
 
         Asked before each order, it reads only the clock: this process may have been suspended.
         """
-        if self._has_run_out():
+        if self._expires and self._has_run_out():
             raise LeaseLostError(
                 f"the lease on the account of {self.name!r} was not renewed in "
                 f"{_LEASE_SECONDS:.0f} s: another session may have it, and this one sends nothing "
