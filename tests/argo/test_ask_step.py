@@ -228,4 +228,3 @@ def test_a_pod_of_a_search_knows_its_run_by_the_name_that_argo_gives_to_its_step
     # A batch of a run that is no search.
     assert step("batch", "--results", place, "--batch", "batch(1:1)", "--generation", "1") == 2
     assert step("check", "--results", place, "--generation", "") == 2
-    assert not (searching.folder / "of-pods" / "runs" / "run").exists()
