@@ -296,25 +296,19 @@ def guess(file: Path, instrument: str | None, target: Path | None) -> None:
 
 
 @click.command()
-@click.argument("folder", type=_FILE)
+@click.argument("folder")
 @click.option("--delete", is_flag=True, help="Remove them; without it they are only shown.")
-def gc(folder: Path, *, delete: bool) -> None:
+def gc(folder: str, *, delete: bool) -> None:
     """Show or remove files of the dataset in FOLDER that none of its manifests names.
 
-    An append that was killed may leave such files. Files that an earlier manifest names stay, since
-    a run may have been planned with it.
+    FOLDER may be an address in S3. An append that was killed may leave such files. Files that an
+    earlier manifest names stay, since a run may have been planned with it; in S3, so do those of
+    the last 24 hours, which may belong to an append under way.
     """
-    from trading_runtime.datasets.manifest import load_manifest
-    from trading_runtime.datasets.manifest_index import MANIFESTS_FOLDER
-    from trading_runtime.datasets.verify import unnamed_files
+    from trading_runtime.datasets.garbage import garbage
 
-    earlier = sorted((folder / MANIFESTS_FOLDER).glob("*.json"))
-    names = [path.relative_to(folder).as_posix() for path in earlier]
-    manifests = [load_manifest(folder), *(load_manifest(folder, name) for name in names)]
-    paths = unnamed_files(folder, manifests)
-    for path in paths:
-        say(f"{folder / path}: {(folder / path).stat().st_size:,} bytes")
-        if delete:
-            (folder / path).unlink()
+    found = garbage(folder, delete=delete)
+    for path, size in found.items():
+        say(f"{folder.rstrip('/')}/{path}: {size:,} bytes")
     what = "removed" if delete else "can go; --delete removes them"
-    say(f"{len(paths):,} files that no manifest names{' ' + what if paths else ''}")
+    say(f"{len(found):,} files that no manifest names{' ' + what if found else ''}")

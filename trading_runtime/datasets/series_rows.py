@@ -77,6 +77,10 @@ class SeriesSource:
     """Values that were rounded to the tick, by column."""
     snapped: dict[str, int] = field(default_factory=dict)
     """Values that were off the tick by floating-point noise, by column."""
+    known_until: int | None = None
+    """``ts_init`` of the last row that the dataset has: rows up to there were counted before."""
+    known_rows: dict[int, int] = field(default_factory=dict)
+    """How many rows of each file, from its start, were counted before."""
 
     @property
     def identifier(self) -> str:
@@ -145,7 +149,7 @@ class SeriesSource:
                 is_empty = False
                 if symbols is not None:
                     symbols.take(raw)
-                frame = _read_block(self, index, raw.drop(columns) if columns else raw, problems)
+                frame = self._read(index, raw.drop(columns) if columns else raw, problems)
                 doubts.take(file, raw["timestamp"], frame["ts"])
                 yield frame
             if is_empty and not file.settings.where:
@@ -156,6 +160,23 @@ class SeriesSource:
             symbols.check()
         if not problems:
             doubts.check()
+
+    def _read(self, index: int, raw: pl.DataFrame, problems: RowProblems) -> pl.DataFrame:
+        """Return the rows of a block; what is counted in those that the dataset has is not."""
+        frame = _read_block(self, index, raw, problems)
+        if self.known_until is None:
+            return frame
+        known = frame.filter(pl.col("ts") <= self.known_until)["row"].max()
+        if known is not None:
+            self.known_rows[index] = int(known) + 1  # type: ignore[arg-type]
+            again = replace(self, rounded={}, snapped={})
+            old = raw.filter(pl.col("row") <= known)
+            _read_block(again, index, old, RowProblems(self.files, drops=problems.drops))
+            for name, count in again.rounded.items():
+                self.rounded[name] -= count
+            for name, count in again.snapped.items():
+                self.snapped[name] -= count
+        return frame
 
     def _order(self) -> list[int]:
         """Return the files' indices in the order of their first times."""
