@@ -57,6 +57,9 @@ class SessionRecords:
         """Called from within the engine at each change that comes from the venue."""
         self.on_refusal: Callable[[str], object] = lambda _message: None
         """Called with the venue's words when it has refused a request."""
+        self._made: list[Any] = []
+        self.on_new_order: Callable[[Any], object] = self._made.append
+        """Takes the event of each new order. An order waits meanwhile, and nearly all are known."""
         self.error: Exception | None = None
 
     @property
@@ -76,6 +79,7 @@ class SessionRecords:
 
     def flush(self) -> None:
         """Write what is held; the error is kept."""
+        self._look_at_made()
         try:
             self._journal.flush()
         except Exception as error:  # noqa: BLE001 - the session raises it
@@ -118,13 +122,13 @@ class SessionRecords:
 
     def on_order_event(self, event: Any) -> None:
         """Record what became of an order."""
+        if self._made:
+            self._look_at_made()
         kind = type(event).__name__
         order_id = str(event.client_order_id)
         if order_id.startswith(PREFIX):
             return  # it puts a position back, and is not a trade
-        if kind == "OrderInitialized" and order_id not in self._known:
-            self._claim(event)
-        elif kind == "OrderFilled" and event.liquidity_side.name == "NO_LIQUIDITY_SIDE":
+        if kind == "OrderFilled" and event.liquidity_side.name == "NO_LIQUIDITY_SIDE":
             self._changed()
             self._write(_inferred, event)
         elif kind == "OrderFilled":
@@ -155,10 +159,16 @@ class SessionRecords:
         """Record a change of a position."""
         self._write(_position_changed, event)
 
-    def _claim(self, event: Any) -> None:
-        self._known.add(str(event.client_order_id))
-        self._changed()
-        self._write(_claimed, event)
+    def _look_at_made(self) -> None:
+        """Claim the new orders that no session sent: the engine found them at the venue."""
+        made = self._made.copy()
+        self._made.clear()
+        for event in made:
+            order_id = str(event.client_order_id)
+            if order_id not in self._known and not order_id.startswith(PREFIX):
+                self._known.add(order_id)
+                self._changed()
+                self._write(_claimed, event)
 
     def _changed(self) -> None:
         self.changes += 1
@@ -175,7 +185,7 @@ class SessionRecords:
         rule = rule if is_ours else "engine"
         self._write(events.OrderDenied, order_id=order_id, rule=rule, message=reason)
 
-    def _write(self, make: Callable[..., Event], *facts: Any, **fields: Any) -> None:
+    def _write(self, make: Callable[..., Event | Line], *facts: Any, **fields: Any) -> None:
         """Write the event that ``make`` returns.
 
         What is held is made later, all at once: between two rows it would take three times as long.
@@ -210,9 +220,13 @@ def _submitted(order: Any, order_id: str, now: int) -> Line:
     )
 
 
-def _accepted(event: Any) -> Event:
-    return events.OrderAccepted(
-        order_id=str(event.client_order_id), venue_order_id=_text(event.venue_order_id)
+def _accepted(event: Any) -> Line:
+    return Line(
+        events.OrderAccepted.event,
+        {
+            "order_id": str(event.client_order_id),
+            "venue_order_id": _text(event.venue_order_id),
+        },
     )
 
 
@@ -224,17 +238,20 @@ def _updated(event: Any) -> Event:
     )
 
 
-def _filled(event: Any, now: int) -> Event:
-    return events.OrderFilled(
-        order_id=str(event.client_order_id),
-        trade_id=str(event.trade_id),
-        instrument=str(event.instrument_id),
-        side=event.order_side.name,
-        quantity=str(event.last_qty),
-        price=str(event.last_px),
-        fee=_text(event.commission),
-        liquidity=event.liquidity_side.name,
-        at=_instant(now) or "",
+def _filled(event: Any, now: int) -> Line:
+    return Line(
+        events.OrderFilled.event,
+        {
+            "order_id": str(event.client_order_id),
+            "trade_id": str(event.trade_id),
+            "instrument": str(event.instrument_id),
+            "side": event.order_side.name,
+            "quantity": str(event.last_qty),
+            "price": str(event.last_px),
+            "fee": _text(event.commission),
+            "liquidity": event.liquidity_side.name,
+            "at": _instant(now) or "",
+        },
     )
 
 
@@ -267,12 +284,15 @@ def _claimed(event: Any) -> Event:
     )
 
 
-def _position_changed(event: Any) -> Event:
-    return events.PositionChanged(
-        instrument=str(event.instrument_id),
-        quantity=f"{event.signed_qty:g}",
-        average_price=str(event.avg_px_open),
-        realised=_text(getattr(event, "realized_pnl", None)),
+def _position_changed(event: Any) -> Line:
+    return Line(
+        events.PositionChanged.event,
+        {
+            "instrument": str(event.instrument_id),
+            "quantity": f"{event.signed_qty:g}",
+            "average_price": str(event.avg_px_open),
+            "realised": _text(getattr(event, "realized_pnl", None)),
+        },
     )
 
 
