@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from click.testing import Result
+
     from tests.datasets.conftest import Grow, Prepare
     from trading_runtime.datasets.manifest import Manifest
 
@@ -412,3 +414,72 @@ def test_one_process_at_a_time_changes_a_dataset(
     finally:
         os.close(lock)
     assert grow("bars", {"b.csv": HEADER + bar(2, 0)}).rows == 1
+
+
+DAY_MS = 86_400_000
+
+
+def klines(*opens: int, length: int = DAY_MS) -> str:
+    start = 1_704_067_200_000
+    return "".join(
+        f"{start + at * length},10,11,9,10,1,{start + (at + 1) * length - 1},1,1,1,1,0\n"
+        for at in opens
+    )
+
+
+def imported(folder: Path, text: str, *options: str, form: str = "binance-klines") -> Result:
+    """Import one file into the folder's dataset."""
+    name = f"{len(list(folder.iterdir()))}.csv"
+    (folder / name).write_text(text)
+    return CliRunner().invoke(
+        data,
+        ["import", str(folder / name), "--format", form, "--to", str(folder / "made"),
+         "--instrument", "BTCUSDT.BINANCE", *options],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("then", [(3,), (3, 6)], ids=["a single row", "rows with days between"])
+def test_bars_of_a_file_that_does_not_tell_their_length_are_those_of_the_dataset(
+    tmp_path: Path, then: tuple[int, ...]
+) -> None:
+    assert imported(tmp_path, klines(0, 1, 2)).exit_code == 0
+    ended = imported(tmp_path, klines(*then), *(["--bar", "1-DAY-LAST"] * (len(then) > 1)))
+
+    assert ended.exit_code == 0, ended.output
+    assert load_manifest(tmp_path / "made").rows == 3 + len(then)
+
+
+def test_rows_further_apart_than_the_bars_of_the_dataset_do_not_become_other_bars(
+    tmp_path: Path,
+) -> None:
+    minute = 60_000
+    imported(tmp_path, klines(0, 1, 2, 3, length=minute))
+    before = load_manifest(tmp_path / "made")
+
+    ended = imported(tmp_path, klines(10, 15, 20, length=minute))
+
+    assert isinstance(ended.exception, UsageError)
+    assert "bars of 5-MINUTE-LAST, and the dataset has 1-MINUTE-LAST; give --bar" in str(
+        ended.exception
+    )
+    assert load_manifest(tmp_path / "made") == before
+    assert imported(
+        tmp_path, klines(10, 15, 20, length=minute), "--bar", "1-MINUTE-LAST"
+    ).exit_code == 0  # fmt: skip
+
+
+def test_a_lot_that_is_not_given_is_that_of_the_dataset(tmp_path: Path) -> None:
+    header = (
+        "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker\n"
+    )
+    first = f"{header}1,10.1,0.001,1,1,1704067200000,true\n"
+    then = f"{header}2,10.1,0.5,2,2,1704153600000,true\n"
+    options = ("--tick", "0.1")
+    assert imported(tmp_path, first, *options, form="binance-aggtrades").exit_code == 0
+
+    ended = imported(tmp_path, then, *options, form="binance-aggtrades")
+
+    assert ended.exit_code == 0, ended.output
+    assert load_manifest(tmp_path / "made").rows == 2
+    other = imported(tmp_path, then, "--tick", "0.01", form="binance-aggtrades")
+    assert "defined otherwise" in str(other.exception)
