@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trading_runtime.records.account import AccountState, HeldPosition
 from trading_runtime.records.instruments import InstrumentDefinition
+from trading_runtime.records.journal import JournalEntry
 from trading_runtime.sessions.rolling import rolled_forward
 
 
@@ -15,13 +16,11 @@ def test_a_share_that_was_bought_takes_cash_alone() -> None:
         session="first", terms="", at=0, is_complete=False, balances=["10000 USD"], positions=[],
         orders=[], strategy={}, lines=0, sessions=[],
     )  # fmt: skip
-    fill = {
-        "event": "order_filled",
-        "payload": {
-            "at": "2024-01-02T00:00:00Z", "order_id": "1", "instrument": "A.XNAS", "side": "BUY",
-            "quantity": "10", "price": "100.5", "fee": "1 USD",
-        },
+    payload = {
+        "at": "2024-01-02T00:00:00Z", "order_id": "1", "trade_id": "2", "instrument": "A.XNAS",
+        "side": "BUY", "quantity": "10", "price": "100.5", "fee": "1 USD", "liquidity": "TAKER",
     }  # fmt: skip
+    fill = JournalEntry(0, "2024-01-02T00:00:01Z", "session-1", "order_filled", payload, "")
 
     rolled = rolled_forward(state, [fill], {share.id: share}, is_cash=True)
 

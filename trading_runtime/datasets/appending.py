@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import digest
 from trading_runtime.datasets.catalog_files import index_instrument_file
@@ -13,10 +13,11 @@ from trading_runtime.datasets.manifest import (
     Manifest,
     load_manifest,
 )
+from trading_runtime.datasets.manifest_entries import SeriesOrigin
 from trading_runtime.datasets.manifest_index import MANIFESTS_FOLDER
 from trading_runtime.datasets.prepare import (
-    described_series,
     make_all,
+    series_origins,
     series_sources,
 )
 from trading_runtime.datasets.quality_gate import excluded_days
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
-    from trading_runtime.datasets.manifest_entries import DataFile, Gap
+    from trading_runtime.datasets.manifest_entries import DataFile, Gap, SeriesEntry
     from trading_runtime.datasets.prepare import InstrumentWriter
     from trading_runtime.datasets.series_making import MadeSeries
     from trading_runtime.datasets.series_rows import SeriesSource
@@ -82,22 +83,23 @@ def _append(
     manifest = load_manifest(place)
     sources = series_sources(loaded, instruments)
     entries = manifest.with_raw_files().series_entries
-    described = described_series(sources)
-    _check_settings(store.url, manifest, sources, described, entries)
+    origins = series_origins(sources)
+    _check_settings(store.url, manifest, sources, origins, entries)
     new: list[SeriesSource] = []
-    new_described: list[dict[str, Any]] = []
-    for source, item in zip(sources, described, strict=True):
-        known = {file["sha256"] for file in entries.get(_key(source), {"files": []})["files"]}
+    new_origins: list[SeriesOrigin] = []
+    for source, origin in zip(sources, origins, strict=True):
+        entry = entries.get(_key(source))
+        known = set() if entry is None else {file.sha256 for file in entry.files}
         # A name may be that of files in several folders, so both lists are gone through together.
         paths = dict.fromkeys(file.path for file in source.files)
         fresh = {
             path: file
-            for path, file in zip(paths, item["files"], strict=True)
-            if file["sha256"] not in known
+            for path, file in zip(paths, origin.files, strict=True)
+            if file.sha256 not in known
         }
         if fresh:
             new.append(replace(source, files=[file for file in source.files if file.path in fresh]))
-            new_described.append(item | {"files": list(fresh.values())})
+            new_origins.append(SeriesOrigin(origin.settings, tuple(fresh.values())))
     if not new:
         return Appended(manifest, 0, 0)
     stored = [_stored(source, store, manifest, entries) for source in new]
@@ -105,7 +107,7 @@ def _append(
         partial = scratch.path
         made = make_all(new, partial, stored)
         grown = _grown(
-            *(manifest, entries, new, new_described, made),
+            *(manifest, entries, new, new_origins, made),
             partial=partial,
             write_instruments=write_instruments,
         )
@@ -122,8 +124,8 @@ def _check_settings(
     folder: str,
     manifest: Manifest,
     sources: Sequence[SeriesSource],
-    described: Sequence[dict[str, Any]],
-    entries: Mapping[_Key, dict[str, Any]],
+    origins: Sequence[SeriesOrigin],
+    entries: Mapping[_Key, SeriesEntry],
 ) -> None:
     definitions = {item.id: item for item in manifest.instruments}
     if not entries:
@@ -131,13 +133,11 @@ def _check_settings(
             f"{folder}: was not made from raw files by this project, so it does not say how they "
             "are read; make a dataset with 'data prepare' or 'data import'"
         )
-    for source, item in zip(sources, described, strict=True):
+    for source, origin in zip(sources, origins, strict=True):
         known = entries.get(_key(source))
-        if known is not None and known["settings"] != item["settings"]:
-            keys = {**known["settings"], **item["settings"]}
-            differing = sorted(
-                key for key in keys if known["settings"].get(key) != item["settings"].get(key)
-            )
+        if known is not None and known.settings != origin.settings:
+            then, now = known.settings, origin.settings
+            differing = sorted(key for key in {**then, **now} if then.get(key) != now.get(key))
             raise UsageError(
                 f"{folder}: {source.series.type} of {source.identifier} were made with other "
                 f"settings ({', '.join(differing)}); append with the same, or give another folder"
@@ -154,18 +154,19 @@ def _stored(
     source: SeriesSource,
     store: ObjectStore,
     manifest: Manifest,
-    entries: Mapping[_Key, dict[str, Any]],
+    entries: Mapping[_Key, SeriesEntry],
 ) -> StoredRows | None:
     files = manifest.files_of([_key(source)])
-    excluded = entries.get(_key(source), {}).get("quarantined", ())
-    return StoredRows(source, store, files, {item["day"] for item in excluded}) if files else None
+    entry = entries.get(_key(source))
+    excluded = set() if entry is None else {item.day for item in entry.quarantined}
+    return StoredRows(source, store, files, excluded) if files else None
 
 
 def _grown(  # noqa: PLR0913 - everything a manifest is made of
     manifest: Manifest,
-    entries: Mapping[_Key, dict[str, Any]],
+    entries: Mapping[_Key, SeriesEntry],
     sources: Sequence[SeriesSource],
-    described: Sequence[dict[str, Any]],
+    origins: Sequence[SeriesOrigin],
     made: Sequence[MadeSeries],
     *,
     partial: Path,
@@ -174,25 +175,24 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
     grown = dict(entries)
     files: list[DataFile] = []
     gaps: list[Gap] = []
-    for source, item, series in zip(sources, described, made, strict=True):
+    for source, origin, series in zip(sources, origins, made, strict=True):
         files += series.files
         gaps += series.gaps.listed
         before = grown.get(_key(source))
-        counted = item | series.described(source.identifier)
-        grown[_key(source)] = (
-            counted if before is None else _added(before, counted, series.admitted)
-        )
+        entry = series.entry(origin, source.identifier)
+        if before is not None:
+            days = excluded_days(before.quarantined, entry.quarantined, series.admitted)
+            entry = replace(before.plus(entry), quarantined=days)
+        grown[_key(source)] = entry
     definitions = {item.id: item for item in manifest.instruments}
     fresh = {source.instrument.id: source.instrument.definition for source in sources}
     missing = [fresh[name] for name in sorted(fresh) if name not in definitions]
     written = [index_instrument_file(path, partial) for path in write_instruments(partial, missing)]
     definitions |= fresh
-    series_entries = list(grown.values())
+    series_entries = [entry.to_document() for entry in grown.values()]
     made_from = {
         "version": manifest.source["version"],
-        "series": [
-            {"settings": item["settings"], "files": item["files"]} for item in series_entries
-        ],
+        "series": [entry.origin.to_document() for entry in grown.values()],
         "instruments": {name: item.content for name, item in definitions.items()},
     }
     return manifest.model_copy(
@@ -207,30 +207,6 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
             "source": manifest.source | {"digest": digest(made_from), "series": series_entries},
         }
     )
-
-
-def _added(
-    before: dict[str, Any], new: dict[str, Any], admitted: Mapping[str, int]
-) -> dict[str, Any]:
-    """Return the entry of a series with the counts of its new rows added."""
-    together = before | {"files": [*before["files"], *new["files"]]}
-    together["rows"] = before["rows"] + new["rows"]
-    for name in ("rounded", "snapped", "dropped", "repeated"):
-        counts = dict(before.get(name, {}))
-        for key, count in new.get(name, {}).items():
-            counts[key] = counts.get(key, 0) + count
-        if name in before or counts:
-            together[name] = counts
-    old, found = before["gaps"], new["gaps"]
-    together["gaps"] = {
-        "count": old["count"] + found["count"],
-        "longest": max(old["longest"], found["longest"]),
-        "total": old["total"] + found["total"],
-    }
-    excluded = excluded_days(before.get("quarantined", ()), new.get("quarantined", ()), admitted)
-    if "quarantined" in before or excluded:
-        together["quarantined"] = excluded
-    return together
 
 
 def _put_in_place(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
 from trading_runtime.datasets.data_file import BarSeries
+from trading_runtime.datasets.manifest_entries import ExcludedDay
 from trading_runtime.units import (
     DAY,
     format_duration,
@@ -57,27 +59,26 @@ def standing_of(rows: pl.DataFrame, since: int, kind: str, tick: float) -> Stand
 
 
 def excluded_days(
-    before: Sequence[Mapping[str, Any]],
-    new: Sequence[Mapping[str, Any]],
-    admitted: Mapping[str, int],
-) -> list[dict[str, Any]]:
+    before: Sequence[ExcludedDay], new: Sequence[ExcludedDay], admitted: Mapping[str, int]
+) -> tuple[ExcludedDay, ...]:
     """Return the days that are kept out after rows were added.
 
     ``admitted`` has the time of the first row of each day that passed. A day counts as judged again
     when its rows begin where they began before, or earlier; else rows of it are still missing.
     """
-    days: dict[str, dict[str, Any]] = {item["day"]: dict(item) for item in before}
+    days = {item.day: item for item in before}
     for day, first in admitted.items():
-        if day in days and ("first" not in days[day] or first <= parse_instant(days[day]["first"])):
+        old = days.get(day)
+        if old is not None and (old.first is None or first <= parse_instant(old.first)):
             del days[day]
     for item in new:
-        old = days.get(item["day"])
-        if old is None or "first" not in old or item["first"] <= old["first"]:
-            days[item["day"]] = dict(item)
+        old = days.get(item.day)
+        if old is None or old.first is None or (item.first or "") <= old.first:
+            days[item.day] = item
             continue
-        reasons = list(dict.fromkeys([*old["reasons"], *item["reasons"]]))
-        days[item["day"]] = old | {"rows": old["rows"] + item["rows"], "reasons": reasons}
-    return [days[day] for day in sorted(days)]
+        reasons = tuple(dict.fromkeys([*old.reasons, *item.reasons]))
+        days[item.day] = replace(old, rows=old.rows + item.rows, reasons=reasons)
+    return tuple(days[day] for day in sorted(days))
 
 
 class QualityGate:
@@ -90,8 +91,7 @@ class QualityGate:
 
         Its arguments are the row's time and that instant.
         """
-        self.quarantined: list[dict[str, object]] = []
-        """Day, first row, rows and reasons of the excluded days."""
+        self.quarantined: list[ExcludedDay] = []
         self.admitted: dict[str, int] = {}
         """The time of the first row of each day that passed."""
         self._gate = gate
@@ -135,9 +135,8 @@ class QualityGate:
                 self._last_price = float(prices[-1])
             yield rows
             return
-        self.quarantined.append(
-            {"day": text, "first": instant_text(first), "rows": rows.height, "reasons": reasons}
-        )
+        excluded = ExcludedDay(text, rows.height, tuple(reasons), instant_text(first))
+        self.quarantined.append(excluded)
 
     def _reasons(self, rows: pl.DataFrame, prices: pl.Series | None) -> Iterator[str]:
         gate = self._gate

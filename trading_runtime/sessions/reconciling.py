@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import decimal_text
 from trading_runtime.records import session_events as events
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trading_runtime.engine.live.venue_node import VenueOrder
     from trading_runtime.records.account import AccountState
     from trading_runtime.records.events import Event
+    from trading_runtime.records.journal import JournalEntry
     from trading_runtime.results.store import Store
 
 
@@ -40,21 +41,19 @@ class Known:
     since: int = 0
     """When the first of the sessions had reconciled."""
 
-    def enter(self, entry: Mapping[str, Any], *, is_covered: bool) -> None:
+    def enter(self, entry: JournalEntry, *, is_covered: bool) -> None:
         """Take over a line; ``is_covered`` says that the positions contain it already."""
-        event, payload = entry["event"], entry["payload"]
-        if event in {"order_submitted", "order_claimed"}:
-            self.sent[payload["order_id"]] = parse_instant(entry["time"])
-        elif event == "order_ended" or (
-            event == "order_rejected" and payload.get("what", "order") == "order"
-        ):
-            self.ended.add(payload["order_id"])
-        elif event == "order_filled":
-            self.trades.add(payload["trade_id"])
+        if sent := entry.as_event(events.OrderSubmitted) or entry.as_event(events.OrderClaimed):
+            self.sent[sent.order_id] = parse_instant(entry.time)
+        elif ended := entry.as_event(events.OrderEnded):
+            self.ended.add(ended.order_id)
+        elif rejected := entry.as_event(events.OrderRejected):
+            if rejected.what == "order":
+                self.ended.add(rejected.order_id)
+        elif filled := entry.as_event(events.OrderFilled):
+            self.trades.add(filled.trade_id)
             if not is_covered and self.positions is not None:
-                self.positions[payload["instrument"]] += _signed(
-                    payload["side"], payload["quantity"]
-                )
+                self.positions[filled.instrument] += _signed(filled.side, filled.quantity)
 
 
 def known_of(store: Store, state: AccountState | None) -> Known:
@@ -68,7 +67,7 @@ def known_of(store: Store, state: AccountState | None) -> Known:
     for session in state.sessions:
         is_last = session == state.session
         for entry in entries_of(store.run(session).journals, "session-"):
-            covered = not is_last or entry["sequence"] < state.lines
+            covered = not is_last or entry.sequence < state.lines
             known.enter(entry, is_covered=covered)
     return known
 
