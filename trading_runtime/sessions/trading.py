@@ -468,7 +468,7 @@ class Trading:
             return  # another session is in charge of the account
         with contextlib.suppress(LeaseLostError):  # from here on another may be
             if cancels:
-                node.halt(_STOPPED)  # a strategy that quotes for ever would quote again
+                node.halt(_STOPPED)  # a strategy that always quotes would quote again
                 await self._request_until(node.cancel_resting, lambda: not node.left)
             if flattens:  # never without cancelling
                 await self._request_until(node.close_positions, lambda: not node.quantities())
