@@ -44,7 +44,7 @@ from trading_runtime.datasets.splits import adjusted, factors
 from trading_runtime.datasets.symbols import Symbols
 from trading_runtime.datasets.time_columns import TimeFault, dates_alone, read_times
 from trading_runtime.datasets.time_doubts import TimeDoubts
-from trading_runtime.datasets.time_formats import EPOCH, EPOCH_DIGITS
+from trading_runtime.datasets.time_formats import EPOCH, EPOCH_DIGITS, fitting_unit
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import DAY
 
@@ -57,9 +57,6 @@ if TYPE_CHECKING:
 
 
 _USUAL_FIRST = 31 * 86_400 * 10**9
-_CENTURY = 946_684_800 * 10**9
-"""2000-01-01; three times as much is 2059."""
-
 RATE = Increment(1, 16)
 """Funding rates are read in units of the catalog's last digit."""
 _LEAD = 10**9
@@ -187,10 +184,8 @@ class SeriesSource:
             again = replace(self, rounded={}, snapped={})
             old = raw.filter(pl.col("row") <= known)
             _read_block(again, index, old, RowProblems(self.files, drops=problems.drops))
-            for name, count in again.rounded.items():
-                self.rounded[name] -= count
-            for name, count in again.snapped.items():
-                self.snapped[name] -= count
+            for counts, before in ((self.rounded, again.rounded), (self.snapped, again.snapped)):
+                counts.update({name: counts[name] - count for name, count in before.items()})
         return frame
 
     def _order(self) -> list[int]:
@@ -440,17 +435,6 @@ def _next_year() -> int:
     return dt.datetime.now(dt.UTC).year + 1
 
 
-def _fitting_unit(value: object) -> str:
-    """Return a hint about the unit in which a number is a time in this century, if there is one."""
-    text = str(value).partition(".")[0]
-    if not text.isdecimal():
-        return "see 'timestamp_format' in the data file"
-    for unit, digits in EPOCH_DIGITS.items():
-        if _CENTURY <= int(text) * 10**digits < _CENTURY * 3:
-            return f"see 'timestamp_format': the numbers may count {unit}"
-    return "see 'timestamp_format' in the data file"
-
-
 def _closes(opens: pl.Series, series: BarSeries, length: BarLength | None) -> pl.Series:
     if length is None:
         return opens
@@ -515,7 +499,7 @@ def _report_times(block: _Block, role: str, faults: pl.Series) -> None:
             first = raw.filter(wrong)[0]
             value = "" if fault is TimeFault.MISSING else f" {shown(first)}"
             if fault in {TimeFault.OUT_OF_RANGE, TimeFault.UNUSUAL, TimeFault.UNREADABLE}:
-                unit = _fitting_unit(first)
+                unit = fitting_unit(first)
                 remedy = f"{unit}, {advice}" if fault is TimeFault.UNUSUAL else unit
             else:
                 remedy = advice
