@@ -155,9 +155,8 @@ class SeriesSource:
             roles = column_roles(file.settings)
             columns = symbols.columns(file, roles) if symbols is not None else {}
             is_empty = True
-            for raw in file.blocks(
-                {**roles, **columns}, whole=_whole_columns(file.settings, roles)
-            ):
+            whole = _whole_columns(file.settings, roles)
+            for raw in file.blocks({**roles, **columns}, whole=whole):
                 is_empty = False
                 if symbols is not None:
                     symbols.take(raw)
@@ -535,7 +534,7 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
         Fault.NOT_FINITE: ("is not finite", ""),
         Fault.UNREADABLE: (
             "is not a number",
-            "see 'columns', 'separator', 'decimal', 'thousands' and 'suffixes' in the data file",
+            "see 'columns', 'separator', 'decimal', 'thousands' and 'suffixes' (--set)",
         ),
         Fault.TOO_LARGE: (
             f"is too large: the engine holds {what}s up to {largest:,}",
