@@ -403,6 +403,9 @@ def test_a_reduce_switch_that_cannot_be_read_lets_only_what_reduces_reach_the_ve
     live.wait_for("order_denied", process, 2)
     live.order("sell 0.004")
     live.wait_for("order_filled", process, 2)
+    live.order("sell 0.006", "sell 0.006")  # together they would open a short position
+    live.wait_for("order_filled", process, 3)
+    live.wait_for("order_denied", process, 3)
     code, text = ended(process, signal.SIGTERM)
     [reduced] = live.events("session_reduced")
 
@@ -412,8 +415,9 @@ def test_a_reduce_switch_that_cannot_be_read_lets_only_what_reduces_reach_the_ve
     assert [fact.facts["quantity"] for fact in live.exchange.recorded("accepted")] == [
         "0.010",
         "0.004",
+        "0.006",
     ]
-    assert live.exchange.positions[SYMBOL] == Decimal("0.006")
+    assert live.exchange.positions[SYMBOL] == 0
 
 
 def test_an_order_is_in_the_journal_when_the_venue_gets_it(live: LiveSession) -> None:

@@ -40,6 +40,20 @@ class RestingOrder(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LossesSoFar(Record):
+    """By what ``max_loss`` and ``max_daily_loss`` judge; amounts in the statistics currency."""
+
+    first: str
+    """What the account was worth when its first order was checked."""
+    midnight: int
+    """The last midnight UTC, nanoseconds since the epoch."""
+    at_midnight: str
+    """What it was worth then."""
+    reached: Mapping[str, str]
+    """The limits that were reached, by rule."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AccountState(Record):
     """What an account holds, and what its strategy saved."""
 
@@ -61,6 +75,8 @@ class AccountState(Record):
     """How many lines of that session's journal it covers."""
     sessions: Sequence[str]
     """At a venue: the sessions whose journals say what is known, oldest first."""
+    losses: LossesSoFar | None = None
+    """``None`` without limits of losses, or before the first order."""
 
     @property
     def saved(self) -> dict[str, bytes]:

@@ -31,15 +31,23 @@ def rolled_forward(
     *,
     is_cash: bool,
 ) -> AccountState:
-    """Return the account after ``entries``, lines of a journal that ``state`` does not cover.
+    """Return the account after ``entries``, the lines of the journal of the session that saved it.
 
-    ``instruments`` are the definitions of a dataset's manifest, by id. ``is_cash`` says that a fill
-    moves the whole value, not only what it realises.
+    Of those that ``state`` covers, only the fills of its orders count. ``instruments`` are the
+    definitions of a dataset's manifest, by id. ``is_cash`` says that a fill moves the whole value,
+    not only what it realises.
     """
-    books = _Books(state, instruments, is_cash=is_cash)
     with localcontext() as context:
         context.prec = _DIGITS
+        entries = list(entries)
+        filled: defaultdict[str, Decimal] = defaultdict(Decimal)
         for entry in entries:
+            if entry["event"] == "order_filled" and entry["sequence"] < state.lines:
+                filled[entry["payload"]["order_id"]] += Decimal(entry["payload"]["quantity"])
+        books = _Books(state, instruments, filled, is_cash=is_cash)
+        for entry in entries:
+            if entry["sequence"] < state.lines:
+                continue
             books.enter(entry["event"], entry["payload"])
         return books.state()
 
@@ -49,6 +57,7 @@ class _Books:
         self,
         state: AccountState,
         instruments: Mapping[str, InstrumentDefinition],
+        filled: Mapping[str, Decimal],
         *,
         is_cash: bool,
     ) -> None:
@@ -66,6 +75,7 @@ class _Books:
         }
         self._orders = {item.order_id: item for item in state.orders}
         self._sent: dict[str, RestingOrder] = {}
+        self._filled = defaultdict(Decimal, filled)
 
     def enter(self, event: str, payload: Mapping[str, Any]) -> None:
         if event == "order_submitted":
@@ -88,8 +98,9 @@ class _Books:
             order = self._orders[payload["order_id"]]
             self._orders[payload["order_id"]] = replace(
                 order,
-                quantity=payload.get("quantity") or order.quantity,
+                quantity=self._left_of(payload) or order.quantity,
                 price=payload.get("price") or order.price,
+                trigger_price=payload.get("trigger_price") or order.trigger_price,
             )
         elif event == "order_ended":
             self._orders.pop(payload["order_id"], None)
@@ -126,7 +137,14 @@ class _Books:
         else:
             self._positions[name] = after, price if after * held < 0 else average
 
+    def _left_of(self, payload: Mapping[str, Any]) -> str | None:
+        """Return what is not filled of an order that was changed, if its quantity is stated."""
+        if (whole := payload.get("quantity")) is None:
+            return None
+        return decimal_text(Decimal(whole) - self._filled[payload["order_id"]])
+
     def _reduce_order(self, order_id: str, quantity: Decimal) -> None:
+        self._filled[order_id] += quantity
         order = self._orders.get(order_id)
         if order is None:
             return

@@ -101,14 +101,15 @@ class HealthWatch:
     def is_old(self, name: str) -> bool:
         """Return whether an instrument's newest row is too old, as asked before each order.
 
-        A process that was suspended may be given old rows before it has looked at anything.
+        A process that was suspended may be given old rows before it has looked at anything. To
+        have none yet is as bad.
         """
+        if self._longest is None:
+            return False
         newest = self._node.newest_rows().get(name, 0)
-        return bool(
-            newest
-            and self._longest is not None
-            and time.time_ns() - newest > self._longest * _SECOND
-        )
+        if not newest:  # the strategy may be given the first row before it is counted
+            return not self._node.has_row(name)
+        return time.time_ns() - newest > self._longest * _SECOND
 
     def reasons(self) -> list[str]:
         """Return why orders are held back."""

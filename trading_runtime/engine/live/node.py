@@ -123,7 +123,8 @@ class PaperNode:
             self.risk.allowed = frozenset(replay.names)
             # A wall clock that is set would hold a rate's requests back, or let all of them out.
             self.risk.rate_clock = steady_ns
-        self.guard.queue = queue_of(common, self.guard, self.risk)
+        has_arrived = isinstance(replay, ArrivingData)
+        self.guard.queue = queue_of(common, self.guard, self.risk, at_venue=has_arrived)
         if self.guard.queue is not None:
             self.guard.queue.on_waiting = listener.queued
             if isinstance(replay, ArrivingData):
@@ -280,11 +281,11 @@ class PaperNode:
             self.guard.queue.drop(self.strategy, reason)
 
     def pause_queue(self, seconds: float) -> bool:
-        """Let all requests wait in the outbound queue for so long; return whether there is one."""
+        """Let what the outbound queue takes wait for so long; return whether it takes orders."""
         if self.guard.queue is None:
             return False
         self.guard.queue.pause(self.strategy, int(seconds * _SECOND))
-        return True
+        return self.guard.queue.takes_orders
 
     def cancel_resting(self) -> None:
         """Ask the venue to cancel every resting order for which it was not asked yet."""
@@ -429,6 +430,16 @@ class PaperNode:
     def newest_rows(self) -> dict[str, int]:
         """Return when the newest row of each instrument arrived, by its id, 0 before the first."""
         return self._replay.newest(self.cache)
+
+    def has_row(self, name: str) -> bool:
+        """Return whether a row of an instrument, by id, has come."""
+        instrument_id = model.InstrumentId.from_str(name)
+        kinds = self.cache.bar_types(model.AggregationSource.EXTERNAL, instrument_id)
+        return bool(
+            self.cache.quote(instrument_id)
+            or self.cache.trade(instrument_id)
+            or any(map(self.cache.bar, kinds))
+        )
 
     def subscribe_again(self, name: str) -> None:
         """Subscribe again to an instrument's data: the venue may have dropped the subscription.

@@ -20,6 +20,8 @@ _REFUSALS = {
 orders back after a refusal must hear of the refusal first."""
 
 
+MADE_UP = "RECONCILIATION"
+"""The tag of an order that the engine made up to explain a position."""
 _REQUESTS = (
     "modify_order",
     "modify_orders",
