@@ -209,13 +209,15 @@ def test_a_cancel_that_crosses_a_fill_ends_in_a_fill(live: LiveSession) -> None:
     assert live.events("order_ended") == []
 
 
-def test_a_change_that_crosses_a_fill_ends_in_a_fill(live: LiveSession) -> None:
+@pytest.mark.parametrize("late", ["change_delay", "report_delay"])
+def test_a_change_that_crosses_a_fill_ends_in_a_fill(live: LiveSession, late: str) -> None:
     process = live.connect()
     live.order("rest 0.010 40000.0")
     live.wait_for("order_accepted", process)
     live.order("change 41000.0")
     live.wait_for("order_updated", process)
     live.exchange.fill_before_cancel = True
+    setattr(live.protocol, late, 0.5)
     live.order("change 42000.0")
     live.wait_for("order_filled", process)
     live.wait_for("order_rejected", process)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
@@ -113,13 +113,32 @@ def parse_account(content: bytes) -> AccountState:
     state = read_as(AccountState, json.loads(content))
     if state.format != ACCOUNT_FORMAT:
         raise ValueError("it is of another version")
+    for place, text in _numbers(state):
+        try:
+            Decimal(text)
+        except InvalidOperation:
+            raise ValueError(f"{place}: {text[:80]!r} is no number") from None
+    for key, text in state.strategy.items():
+        try:
+            base64.b64decode(text, validate=True)
+        except ValueError:
+            raise ValueError(f"strategy.{key}: {text[:80]!r} is no base64") from None
+    return state
+
+
+def _numbers(state: AccountState) -> Iterator[tuple[str, str]]:
     for number, position in enumerate(state.positions):
         for text in (position.quantity, position.average_price):
-            try:
-                Decimal(text)
-            except InvalidOperation:
-                raise ValueError(f"positions[{number}]: {text[:80]!r} is no number") from None
-    return state
+            yield f"positions[{number}]", text
+    for number, order in enumerate(state.orders):
+        for item in (order.quantity, order.price, order.trigger_price):
+            if item is not None:
+                yield f"orders[{number}]", item
+    for number, balance in enumerate(state.balances):
+        yield f"balances[{number}]", balance.partition(" ")[0]
+    if (losses := state.losses) is not None:
+        for text in (losses.first, losses.at_midnight, *losses.reached.values()):
+            yield "losses", text
 
 
 def parse_lease(content: bytes) -> LeaseRecord:

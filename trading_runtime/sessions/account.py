@@ -95,7 +95,10 @@ class SessionAccount:
     def _take(self, session: str, leaving: contextlib.ExitStack) -> None:
         if not self._expires:
             # It ends with the process: after 'kill -9' no one has to wait for a lease to expire.
-            leaving.enter_context(self._locked())
+            leaving.enter_context(self._locked(self._place))
+            if self._place != self.name:
+                # Its state is kept by the deployment's name.
+                leaving.enter_context(self._locked(self.name))
         there = self._read_lease()
         if self._expires and there is not None:
             there = self._watched(*there)
@@ -249,9 +252,14 @@ class SessionAccount:
         files = self._store.run(state.session)
         return without_repeated_fills(entries_of(files.journals, "session-"))
 
-    def _locked(self) -> contextlib.AbstractContextManager[None]:
-        return _file_lock(
-            self._store.root / "accounts" / self._place / "lock", self._taken_by_lease
+    def _locked(self, place: str) -> contextlib.AbstractContextManager[None]:
+        taken = self._taken_by_lease if place == self._place else self._taken_by_name
+        return _file_lock(self._store.root / "accounts" / place / "lock", taken)
+
+    def _taken_by_name(self) -> UsageError:
+        return UsageError(
+            f"another session of a deployment named {self.name!r} is running, at another account "
+            "or on paper: stop that one first, or give the deployment another name"
         )
 
     def _taken_by_lease(self) -> UsageError:

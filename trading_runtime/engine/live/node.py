@@ -63,6 +63,10 @@ if TYPE_CHECKING:
 
 TRADER = model.TraderId("TRADER-001")
 _MOST_NAMES = 10
+_OF_LOADING = (
+    " (while the strategy loaded what an earlier session saved; if it is another strategy now, "
+    "start over with 'trade --fresh')"
+)
 _SECOND = 1_000_000_000
 
 
@@ -228,7 +232,11 @@ class PaperNode:
         self.strategy = guarded_strategy(loaded, inputs.config, seed, self.guard, with_listener)
         self._node.add_strategy(self.strategy)
         if saved:
-            self.strategy.load(dict(saved))
+            try:
+                self.strategy.load(dict(saved))
+            except Exception as error:
+                self.failures.record_exception(error)
+                raise (self.failures.as_error(_OF_LOADING) or error) from error
 
     async def run(self) -> None:
         """Run until the node is stopped; what escapes from the strategy is in ``failures``."""
