@@ -220,11 +220,13 @@ def test_a_change_that_crosses_a_fill_ends_in_a_fill(live: LiveSession, late: st
     setattr(live.protocol, late, 0.5)
     live.order("change 42000.0")
     live.wait_for("order_filled", process)
-    live.wait_for("order_rejected", process)
+    # The engine passes on no refusal that comes after the fill, by another connection.
+    refused = [] if late == "change_delay" else ["change"]
+    live.wait_for("order_rejected", process, len(refused))
     ended(process, signal.SIGTERM)
-    [refused] = live.events("order_rejected")
 
-    assert (refused["what"], live.booked("one")) == ("change", live.executed)
+    assert [item["what"] for item in live.events("order_rejected")] == refused
+    assert live.booked("one") == live.executed
     assert [fact.facts["price"] for fact in live.exchange.recorded("changed")] == ["41000.0"]
     assert live.events("order_filled")[0]["price"] == "41000.00"
     assert live.events("order_ended") == []
