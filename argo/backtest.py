@@ -14,7 +14,7 @@ from hera.workflows import Parameter, Step, Steps, Suspend, models
 from argo.expressions import RUN_ID
 from argo.names import BACKTEST_TEMPLATE
 from argo.steps import ask, batch, check, plan, summary, workflow_output
-from argo.workflows import PASSED_OVER, POD_PARAMETERS, two_rounds, workflow_template
+from argo.workflows import PASSED_OVER, POD_PARAMETERS, output_of, two_rounds, workflow_template
 
 if TYPE_CHECKING:
     from hera.workflows import WorkflowTemplate
@@ -127,20 +127,29 @@ def _round() -> Steps:
         inputs=[Parameter(name="number")],
         sub_steps=[
             Step(name="ask", template="ask", arguments=[number]),
-            _working("asked_batches", when=f"{workflow_output('asked_batches')} != 0"),
+            _working(
+                "asked_batches",
+                when=f"{workflow_output('asked_batches')} != 0",
+                generation=output_of("ask", "generation"),
+            ),
         ],
     )
 
 
-def _working(batches: str, when: str) -> Step:
+def _working(batches: str, when: str, generation: str = "") -> Step:
     """Return the step that runs as many batches as an output of the workflow says."""
-    given = [Parameter(name="batches", value=workflow_output(batches))]
+    given = [
+        Parameter(name="batches", value=workflow_output(batches)),
+        Parameter(name="generation", value=generation),
+    ]
     return Step(name="work", template="work", when=when, arguments=given)
 
 
 def _work() -> Steps:
     return Steps(
         name="work",
-        inputs=[Parameter(name="batches")],
-        sub_steps=[*two_rounds("{{inputs.parameters.batches}}")],
+        inputs=[Parameter(name="batches"), Parameter(name="generation")],
+        sub_steps=[
+            *two_rounds("{{inputs.parameters.batches}}", "{{inputs.parameters.generation}}")
+        ],
     )

@@ -42,13 +42,14 @@ _OUTPUTS = "/tmp/outputs"  # noqa: S108 - in the pod's own volume
 _RESULTS = "{{workflow.outputs.parameters.results_argument}}"
 _RESULTS_OR_NOTHING = literal("(workflow?.outputs?.parameters?.results ?? '')")
 
-# The run of the workflow; in a round of a search, the run of its generation.
 _RUN = f"--run-id={literal(RUN_ID)}"
-_RUN_OF_ROUND = "--run-id={{workflow.outputs.parameters.run_id}}"
+_RUN_AS_PLANNED = "--run-id={{workflow.outputs.parameters.run_id}}"
 
 BATCH = "--batch={{steps.name}}"
-"""By the name of its step, ``batch(7:7)``, a pod knows its number."""
-_INDEX = "int(trimSuffix(split(steps.name, ':')[1], ')'))"
+"""By the name of its step, ``batch(7:7-g01)``, a pod knows its number."""
+_GENERATION = "--generation={{steps.name}}"
+"""And of which generation of a search it is: ``argo retry`` may go back to an earlier one."""
+_INDEX = "int(split(split(steps.name, '(')[1], ':')[0])"
 
 # Why nothing was planned, from which the summary takes the words. Of many failures only the first
 # letters: it asks only where there are few.
@@ -67,13 +68,15 @@ _LOST_OR_TRANSIENT = (
     f" || {_KILLED} || lastRetry.message matches '{_LOST}'"
 )
 # The first wait is short: Argo waits before it decides whether to try again, so every failure is
-# reported that much later. Four tries wait for almost three minutes.
-_BACKOFF = models.Backoff(duration="2s", factor="4", cap="5m")
+# reported that much later. Ten tries wait for two and a half minutes in all, which a storage may
+# need, and none of them for long, since a pod that was lost need not wait.
+_BACKOFF = models.Backoff(duration="2s", factor="2", cap="20s")
 
 
-_TWICE_AFTER_IT_RAN_OUT = "(lastRetry.exitCode == '137' ? 2 : 1)"
+_RAN_OUT = "(lastRetry.exitCode == '137' && lastRetry.message matches 'OOMKilled|out of memory')"
+_TWICE_AFTER_IT_RAN_OUT = f"({_RAN_OUT} ? 2 : 1)"
 """Factor for the memory of a pod that no second round repeats."""
-_ONCE_MORE_WITH_MEMORY = " || (lastRetry.exitCode == '137' && asInt(retries) < 1)"
+_ONCE_MORE_WITH_MEMORY = f" || ({_RAN_OUT} && asInt(retries) < 1)"
 """Out of memory: once more, with twice as much."""
 
 
@@ -97,7 +100,7 @@ def plan() -> Container:
     return _planning(
         "plan",
         [
-            *map(_global_output, ("results", "results_argument", "rounds")),
+            *map(_global_output, ("run_id", "results", "results_argument", "rounds")),
             # Each step ask says anew how many rounds there are.
             _global_output("rounds", "most_rounds"),
             *_to_run("batches"),
@@ -113,7 +116,11 @@ def ask() -> Container:
     """
     return _planning(
         "ask",
-        [*map(_global_output, ("rounds", "search")), *_to_run("asked_batches")],
+        [
+            *map(_global_output, ("rounds", "search")),
+            *_to_run("asked_batches"),
+            output("generation"),
+        ],
         inputs=[Parameter(name="number")],
         further=["--asked={{inputs.parameters.number}}"],
     )
@@ -157,7 +164,8 @@ def batch(name: str, attempt: int) -> Container:
             f"--results={_RESULTS}",
             f"--round={attempt}",
             BATCH,
-            _RUN_OF_ROUND,
+            _GENERATION,
+            _RUN_AS_PLANNED,
         ],
         attempt,
         environment=FIXED_ENVIRONMENT,
@@ -169,8 +177,13 @@ def check() -> Container:
     """Return the pod that makes batches of the tasks missing from the store."""
     return _step(
         "check",
-        [f"--results={_RESULTS}", _RUN_OF_ROUND],
+        [
+            f"--results={_RESULTS}",
+            _RUN_AS_PLANNED,
+            "--generation={{inputs.parameters.generation}}",
+        ],
         outputs=[output("batches"), _global_output("missing_tasks")],
+        inputs=[Parameter(name="generation")],
     )
 
 
@@ -183,14 +196,8 @@ def summary() -> Container:
         "summary",
         [f"--results={_RESULTS_OR_NOTHING}", _RUN, f"--failures={_FAILURES}"],
         outputs=[
-            *(
-                Parameter(
-                    name=name,
-                    global_name=name,
-                    value_from=models.ValueFrom(path=f"{_OUTPUTS}/{name}", default=""),
-                )
-                for name in ("run_digest", "counts")
-            ),
+            # Without them a pod has an error, if it did not fail.
+            *map(_global_output, ("run_digest", "counts")),
             models.Artifact(
                 name="report",
                 path=place,
@@ -231,8 +238,8 @@ def output(name: str) -> Parameter:
 
 
 def _to_run(batches: str) -> list[Output]:
-    """Return what the pods of batches go by: the run, the batches, and the tasks of each."""
-    return [*map(_global_output, ("run_id", "tasks")), _global_output("batches", batches)]
+    """Return what the pods of batches go by: how many there are, and the tasks of each."""
+    return [_global_output("tasks"), _global_output("batches", batches)]
 
 
 def _global_output(name: str, global_name: str = "") -> Parameter:

@@ -20,7 +20,7 @@ _PARALLELISM = 100
 _DAY = 86_400
 
 POD_PARAMETERS = (
-    Parameter(name="retries", value="4", description="Of a pod that was lost, or met a fault"),
+    Parameter(name="retries", value="10", description="Of a pod that was lost, or met a fault"),
     Parameter(name="cpu", value="1", description="Request of a pod of work"),
     Parameter(
         name="memory-mib",
@@ -98,16 +98,19 @@ PASSED_OVER = models.ContinueOn(error=True, failed=True)
 """Of a step: its failure does not end the workflow."""
 
 
-def two_rounds(batches: str) -> list[Step]:
+def two_rounds(batches: str, generation: str = "") -> list[Step]:
     """Return the steps that run each batch of a plan, and once more what is then missing.
 
     ``batches`` is their number. A pod knows its own by the name of its step, ``batch(7:7)``: Argo
-    keeps what a pod is given, and would keep it a thousand times.
+    keeps what a pod is given, and would keep it a thousand times. So is ``generation``, which ends
+    each name.
     """
+    given = [Parameter(name="generation", value=generation)] if generation else None
+    names = f"%d{generation}" if generation else None
     return [
-        _each("batch", batches),
-        Step(name="check", template="check"),
-        _each("again", output_of("check", "batches")),
+        _each("batch", batches, names),
+        Step(name="check", template="check", arguments=given),
+        _each("again", output_of("check", "batches"), names),
     ]
 
 
@@ -116,11 +119,11 @@ def output_of(step: str, name: str) -> str:
     return f"{{{{steps.{step}.outputs.parameters.{name}}}}}"
 
 
-def _each(name: str, count: str) -> Step:
+def _each(name: str, count: str, names: str | None) -> Step:
     return Step(
         name=name,
         template=name,
-        with_sequence=models.Sequence(count=count),
+        with_sequence=models.Sequence(count=count, format=names),
         # What is missing is run once more.
         continue_on=PASSED_OVER,
     )

@@ -7,25 +7,26 @@ happened (journal, metadata, failures, errors) goes through here first.
 from __future__ import annotations
 
 import base64
+import html
 import json
 import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import quote, quote_plus, unquote
 
 from trading_runtime.text import abridged, for_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 HIDDEN = "[hidden]"
 _NAMES = re.compile(
-    r"SECRET|TOKEN|PASS|PASSPHRASE|CRED|PRIVATE|SIGNATURE|AUTH|COOKIE|KEY|DSN|HOOK|PWD$|(^|_)PW$|"
-    r"SESSION|BEARER|CONN(ECTION)?_?STR",
+    r"SECRET|TOKEN|PASS|PHRASE|MNEMONIC|CRED|PRIVATE|SIGNATURE|AUTH(?!OR(_|S|$))|COOKIE|KEY|DSN|HOOK|"
+    r"PWD|(^|_)(PW|PK|OTP|SAS)(_|$)|JWT|SESSION|BEARER|CONN(ECTION)?_?STR",
     re.IGNORECASE,
 )
-_FOLDERS = frozenset({"PWD", "OLDPWD"})
-"""Variables of the shell that only look like it."""
+_NO_SECRETS = frozenset({"PWD", "OLDPWD", "TRADING_RUNTIME_PASS"})
+"""Variables that only look like it: folders of the shell, and names of variables."""
 _SHORTEST = 8
 """Shorter values are not worth calling secrets, and would hide parts of ordinary words."""
 _LONG = 16
@@ -36,28 +37,51 @@ _LEAST_DIFFERENT = 4
 """A piece of a secret with fewer different characters is a row of zeros or the like."""
 _SHAPES = re.compile(
     r"(?<=hooks\.slack\.com/)[\w/-]+|(?<=/api/webhooks/)[\w/-]+|"
-    r"(?<=api\.telegram\.org/bot)[\w:-]+|"
-    r"(?<=outlook\.office\.com/webhook)[^\s\"']+|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|"
-    r"\b(?:gh[oprsu]_|github_pat_|glpat-|xox[abeoprs]-|sk_live_|sk-)[\w-]{16,}|"
+    r"(?<=api\.telegram\.org/bot)[\w:-]+|\b[0-9]{6,12}:AA[\w-]{30,}|"
+    r"(?<=outlook\.office\.com/webhook)[^\s\"']+|(?<=\.webhook\.office\.com/)[^\s\"']+|"
+    r"(?<=hooks\.zapier\.com/hooks/)[\w/-]+|(?<=/t/)[\w-]{16,}(?=/)|"
+    r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|"
+    r"\b(?:gh[oprsu]_|github_pat_|glpat-|xox[abeoprs]-|sk_live_|sk_test_|sk-|npm_|pypi-|hf_)[\w-]{16,}|"
+    r"\bAIza[\w-]{30,}|\bSG\.[\w-]{16,}\.[\w-]{16,}|\bAGE-SECRET-KEY-1[A-Z0-9]{16,}|"
     r"\beyJ[\w-]{8,999}\.[\w-]{8,999}\.[\w-]{8,999}|"
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
+    r"(?<=[Bb]earer )[\w.~+/-]{16,}=*|(?<=uthorization: Basic )[A-Za-z0-9+/]+=*|"
+    r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?"
+    r"(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|$)|LS0tLS1CRUdJTi[A-Za-z0-9+/]+=*"
 )
 """What gives access whatever it is called: addresses of webhooks, keys and tokens by their form."""
 _HINTS = (
-    "hooks.slack", "/webhook", "telegram.org/bot", "AKIA", "ASIA", "gh", "github_pat_", "glpat-",
-    "xox", "sk_live_", "sk-", "eyJ", "PRIVATE KEY",
+    "hooks.slack", "/webhook", "telegram.org/bot", ":AA", "webhook.office", "hooks.zapier", "/t/",
+    "AKIA", "ASIA", "gh", "github_pat_", "glpat-", "xox", "sk_live_", "sk_test_", "sk-", "npm_",
+    "pypi-", "hf_", "AIza", "SG.", "AGE-SECRET", "eyJ", "earer ", "n: Basic ", "PRIVATE KEY",
+    "LS0tLS1CRUdJTi",
 )  # fmt: skip
 """One of these is in every text that ``_SHAPES`` finds something in."""
-_SIGNS = ("://", *_HINTS)
+_SIGNS = ("://", "?", *_HINTS)
 _OF_NUMBERS = "0123456789.:-OTZ"
 """The characters of amounts, instants and most ids: half of what a journal contains."""
 _MOST_KEPT = 4_096
 _encode = json.encoder.encode_basestring
-_LOGIN = re.compile(r"(?<=://)[^/\s@\"']+(?=@)")
+_LOGIN = re.compile(r"(?<=://)[^/\s\"']+(?=@)")
+_BARE_LOGIN = re.compile(r"[^\s:@/]+:([^\s@/]+)@(?!sha256:)[\w.-]+(:[0-9]+)?/?")
+"""A proxy's address may come without ``http://``; an image's name is none."""
+_LOGIN_WITH_SLASH = re.compile(r"://[^/\s:@]*:(?![0-9]+/)([^\s@]*/[^\s@]*)@")
 _QUERY = re.compile(
-    r"([?&][\w.-]{0,80}(?:secret|token|passw|credential|signature|key|auth)[\w.-]{0,80}=)[^&\s\"'#]+",
+    r"([?&](?:[\w.-]{0,80}(?:secret|token|passw|credential|signature|key|auth)[\w.-]{0,80}|"
+    r"pass|pwd|sig)=)[^&\s\"'#]+",
     re.IGNORECASE,
 )
+_BETWEEN = re.compile(r"[\s\"'{}\[\],;=&]+")
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.[A-Za-z]+(:[0-9]+)?")
+
+
+_declared: set[str] = set()
+
+
+def declare(names: Iterable[str]) -> None:
+    """Treat the values of these variables as secrets, whatever the variables are called."""
+    if new := {*names} - _declared:
+        _declared.update(new)
+        _kept[-1] = _Kept({}, _NONE, JsonTexts(_NONE))
 
 
 def redact(text: str) -> str:
@@ -132,7 +156,9 @@ def _hidden(text: str, secrets: _Secrets) -> str:
         if value in text:
             text = text.replace(value, HIDDEN)
     if "://" in text:
-        text = _QUERY.sub(rf"\1{HIDDEN}", _LOGIN.sub(HIDDEN, text))
+        text = _LOGIN.sub(HIDDEN, text)
+    if "?" in text:
+        text = _QUERY.sub(rf"\1{HIDDEN}", text)
     if any(hint in text for hint in _HINTS):
         text = _SHAPES.sub(HIDDEN, text)
     for part, forms in secrets.parts.items():
@@ -185,9 +211,15 @@ _kept = [_Kept({}, _NONE, JsonTexts(_NONE))]
 def _secrets_of(encoded: Mapping[bytes, bytes]) -> _Secrets:
     variables = {os.fsdecode(name): os.fsdecode(value) for name, value in encoded.items()}
     values = {
-        value for name, value in variables.items() if _NAMES.search(name) and name not in _FOLDERS
+        value
+        for name, value in variables.items()
+        if name in _declared or (_NAMES.search(name) and name not in _NO_SECRETS)
     }
+    words = {word for value in values for word in _words(value)}
     for value in variables.values():
+        if bare := _BARE_LOGIN.fullmatch(value):
+            values.add(bare[1])
+        values.update(found[1] for found in _LOGIN_WITH_SLASH.finditer(value))
         for login in _LOGIN.findall(value) if "://" in value else ():
             user, _, password = login.partition(":")
             values.add(password)
@@ -211,7 +243,7 @@ def _secrets_of(encoded: Mapping[bytes, bytes]) -> _Secrets:
                 telling.add(piece)
         for piece in telling:
             pieces[piece] = (*pieces.get(piece, ()), form)
-    whole = {form for form in forms | derived if len(form) >= _SHORTEST}
+    whole = {form for form in forms | derived | words if len(form) >= _SHORTEST}
     hinted = {form for forms in pieces.values() for form in forms}
     signs = (*sorted(whole - hinted), *pieces, *_SIGNS)
     in_numbers = tuple(sign for sign in signs if not sign.strip(_OF_NUMBERS))
@@ -229,10 +261,32 @@ def _is_telling(piece: str) -> bool:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """Yield a secret as it is written in text, in an address and in JSON."""
-    yield from (value, unquote(value), quote(value, safe="", errors="surrogateescape"))
+    """Yield a secret as it is written in text, in an address, in JSON, Python and HTML."""
+    yield from (value, unquote(value), html.escape(value), repr(value)[1:-1])
+    for quoted in (
+        quote(value, errors="surrogateescape"),
+        quote(value, safe="", errors="surrogateescape"),
+        quote_plus(value, errors="surrogateescape"),
+    ):
+        yield from (quoted, _QUOTED.sub(lambda found: found[0].lower(), quoted))
     yield json.dumps(value, ensure_ascii=False)[1:-1]
     yield json.dumps(value)[1:-1]
+
+
+_QUOTED = re.compile("%[0-9A-F]{2}")
+
+
+def _words(value: str) -> Iterator[str]:
+    """Yield what is a secret by itself in a value that has several parts.
+
+    These are the lines of a key, and the values in cookies, JSON and connection strings; no hosts
+    and addresses, which messages are clearer with.
+    """
+    for word in _BETWEEN.split(value):
+        is_mixed = any(map(str.isdigit, word)) and any(map(str.isalpha, word))
+        is_place = "://" in word or _HOST.fullmatch(word)
+        if len(word) >= _LEAST_DERIVED and is_mixed and not is_place:
+            yield word
 
 
 def _derived(value: str) -> Iterator[str]:

@@ -93,7 +93,7 @@ def test_a_run_whose_workflow_goes_on_waits_and_says_for_what(
     named = ["one", "--results", f"{bucket}/results"]
     pending = {"type": "Pod", "phase": "Pending", "message": "0/1 nodes are available"}
     full = {"status": {"phase": "Running", "nodes": {"a": pending, "b": pending}}}
-    argo.write(get=[json.dumps(full)])
+    argo.write(get=[json.dumps(full)], list=[NAME])
     # While pods may be at work, nobody is asked.
     assert invoke(root, ["runs", "list", *named[1:]]) == 0
     assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["one", "running"]
@@ -103,7 +103,6 @@ def test_a_run_whose_workflow_goes_on_waits_and_says_for_what(
     for command in ("runs", "results"):
         assert invoke(root, [command, "list", *named[1:]]) == 0
         assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["one", "waiting"]
-    assert argo.calls[0] == ["get", NAME, "--output", "json", "--namespace", "backtests"]
     assert invoke(root, ["runs", "show", *named]) == 0
     why = f"workflow backtests/{NAME} is Running; 2 pods are pending: 0/1 nodes are available; 3"
     assert why in (shown := capsys.readouterr().out)
@@ -136,6 +135,37 @@ def test_a_run_whose_workflow_goes_on_waits_and_says_for_what(
     argo.write(get=["Error: connection refused"])
     assert invoke(root, ["runs", "show", *named]) == 0
     assert "its workflow could not be asked" in capsys.readouterr().out
+
+
+def test_a_list_of_runs_asks_for_all_workflows_of_a_namespace_at_once(
+    small: SmallExperiment,
+    bucket: str,
+    clock: Clock,
+    argo: StandIn,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small.write(results=f"{bucket}/results", parameters={"every": [20]})
+    places = ("backtests/one", "backtests/two", "backtests/three", "others/four")
+    for place in places:
+        settings = PodSettings(workflow=place)
+        run_plan_step(str(small.path), place.rpartition("/")[2], settings)
+    clock.now += 120
+    # The first question is about the run "four".
+    argo.write(list=["No workflows found", "one\nthree\nfive"])
+
+    def listed() -> dict[str, str]:
+        assert invoke(root, ["runs", "list", "--results", f"{bucket}/results", "--json"]) == 0
+        return {each["run_id"]: each["status"] for each in json.loads(capsys.readouterr().out)}
+
+    assert listed() == {"one": "waiting", "two": "died", "three": "waiting", "four": "died"}
+    asked = [call[-1] for call in argo.calls]
+    assert sorted(asked) == ["backtests", "others"]
+    assert argo.calls[0][:-2] == ["list", "--running", "--output", "name"]
+
+    # A cluster that cannot be asked is asked once.
+    argo.write(list=["Error: connection refused"])
+    assert listed() == dict.fromkeys(("one", "two", "three", "four"), "died")
+    assert len(argo.calls) == len(asked) + 1
 
 
 @pytest.mark.parametrize("ahead", [300, -300])

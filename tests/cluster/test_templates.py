@@ -114,6 +114,7 @@ AS_THEY_ARE = {
     # Names and numbers that Argo and Kubernetes make are of plain letters.
     "steps.name",
     "inputs.parameters.number",
+    "inputs.parameters.generation",
     "workflow.namespace",
     "workflow.name",
     # A run id has only letters, digits and dots, dashes, underscores.
@@ -167,12 +168,16 @@ def test_a_pod_of_work_is_given_nothing_that_argo_would_keep_for_each() -> None:
     assert list(groups) == ["batch", "check", "again"]
     counts = ("inputs.parameters.batches", "steps.check.outputs.parameters.batches")
     for name, count in zip(("batch", "again"), counts, strict=True):
-        assert groups[name]["withSequence"] == {"count": f"{{{{{count}}}}}"}
+        # Its own name tells a pod its number, and which run of a search it belongs to.
+        named = {"count": f"{{{{{count}}}}}", "format": "%d{{inputs.parameters.generation}}"}
+        assert groups[name]["withSequence"] == named
         # What failed does not end the workflow: the store is asked, not the status.
         assert groups[name]["continueOn"] == {"error": True, "failed": True}
         assert "inputs" not in part(name)
         assert "arguments" not in groups[name]
-        assert "--batch={{steps.name}}" in part(name)["container"]["args"]
+        arguments = part(name)["container"]["args"]
+        assert "--batch={{steps.name}}" in arguments
+        assert "--generation={{steps.name}}" in arguments
 
 
 def test_argo_counts_the_tasks_of_each_pod_as_the_step_before_has_listed_them() -> None:
@@ -185,7 +190,7 @@ def test_argo_counts_the_tasks_of_each_pod_as_the_step_before_has_listed_them() 
         assert key == "workflows.argoproj.io/progress"
         assert text == (
             f"0/{{{{=get(split(workflow.outputs.parameters.{listed}, ' '), "
-            "int(trimSuffix(split(steps.name, ':')[1], ')'))) ?? '1'}}"
+            "int(split(split(steps.name, '(')[1], ':')[0])) ?? '1'}}"
         )
 
 
@@ -210,11 +215,19 @@ def test_rounds_of_a_search_come_one_after_the_other_until_it_ends() -> None:
     groups = {step["name"]: step for [step] in part("round")["steps"]}
     assert list(groups) == ["ask", "work"]
     # The same work as that of a run, for the run that the round has asked for.
-    for of, planned_by, batches in ((run, "plan", "batches"), (groups, "ask", "asked_batches")):
-        given = [{"name": "batches", "value": f"{{{{workflow.outputs.parameters.{batches}}}}}"}]
+    asked = "{{steps.ask.outputs.parameters.generation}}"
+    for of, planned_by, batches, generation in (
+        (run, "plan", "batches", ""),
+        (groups, "ask", "asked_batches", asked),
+    ):
+        given = [
+            {"name": "batches", "value": f"{{{{workflow.outputs.parameters.{batches}}}}}"},
+            {"name": "generation", "value": generation},
+        ]
         assert of["work"]["arguments"]["parameters"] == given
         assert outputs_of(planned_by)[batches] == "batches"
-        assert outputs_of(planned_by)["run_id"] == "run_id"
+    # An output of the workflow has the last value alone; `argo retry` may repeat earlier rounds.
+    assert "generation" not in outputs_of("ask")
 
 
 def test_where_nothing_was_planned_all_else_is_left_out_and_the_summary_is_told_why() -> None:
@@ -342,7 +355,19 @@ def test_what_a_pod_leaves_undone_is_tried_again_in_the_second_round_alone() -> 
 
 def test_the_workflow_says_what_the_summary_says() -> None:
     """Where an expression decides against another try, Argo's message is that it did."""
-    assert "expression" not in part("summary")["retryStrategy"]
+    summary = part("summary")
+    assert "expression" not in summary["retryStrategy"]
+    # So it is tried again after an error alone, such as that of a pod without these outputs.
+    assert summary["retryStrategy"]["retryPolicy"] == "OnError"
+    assert list(outputs_of("summary")) == ["run_digest", "counts"]
+    assert all("default" not in item["valueFrom"] for item in summary["outputs"]["parameters"])
+
+
+def test_only_what_ran_out_of_memory_gets_more() -> None:
+    ran_out = "lastRetry.exitCode == '137' && lastRetry.message matches 'OOMKilled|out of memory'"
+    for name in ("plan", "ask", "check"):
+        assert f"({ran_out}) ? 2 : 1" in part(name)["podSpecPatch"]
+        assert f"({ran_out}) && asInt(retries) < 1" in part(name)["retryStrategy"]["expression"]
 
 
 def test_a_dataset_is_made_by_the_steps_that_a_laptop_has_too() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from trading_runtime.config.deployment import load_deployment
+from trading_runtime.config.experiment import Experiment
 from trading_runtime.config.loading import load_experiment
 from trading_runtime.errors import UsageError
 
@@ -83,3 +84,12 @@ def test_the_example_trades_as_the_example_experiment_does(tmp_path: Path) -> No
     for section in ("venue", "equity", "statistics", "at_end", "seed"):
         assert getattr(paper.experiment, section) == getattr(research.experiment, section)
     assert paper.experiment.strategy.path == research.experiment.strategy.path
+
+
+def test_the_experiment_of_a_deployment_is_one_that_would_be_accepted() -> None:
+    made = load_deployment(EXAMPLE).loaded.experiment
+    checked = Experiment.model_validate(made.model_dump(by_alias=True, exclude_unset=True))
+
+    assert made == checked
+    assert made.model_fields_set == checked.model_fields_set
+    assert made.venue.model_fields_set == checked.venue.model_fields_set

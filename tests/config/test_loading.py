@@ -301,3 +301,5 @@ def test_whatever_is_written_the_answer_is_an_experiment_or_a_usage_error(
     else:
         again = json.dumps(explicit(experiment))
         assert parse_experiment(again, ".json", "x.json", Path("/")) == experiment
+        assert experiment.plain() == experiment.model_dump()
+        assert experiment.plain(by_alias=True) == experiment.model_dump(by_alias=True)

@@ -139,6 +139,44 @@ def test_rows_with_dates_alone_need_a_delay(
     assert [row[-1] for row in rows_of(at_once.folder)] == [1_704_153_600, 1_704_240_000]
 
 
+def test_a_delay_of_days_ends_with_the_day_in_its_zone(prepare_files: Prepare) -> None:
+    days = ["2024-03-30", "2024-03-31", "2024-10-26", "2024-10-27", "2024-10-28"]
+    rows = "".join(f"{day},1,1,a,true\n" for day in days)
+    raw: dict[str, str | bytes] = {"raw.csv": f"{RAW.splitlines()[0]}\n{rows}"}
+    zone = "Europe/Berlin"
+
+    made = prepare_files("custom", raw, delay="1d", time_zone=zone, **SETTINGS)
+
+    # Midnights of Berlin: at 23:00 UTC in winter, at 22:00 in summer. The second of these days
+    # has 23 hours, the fourth 25.
+    assert [row[-1] for row in rows_of(made.folder)] == [
+        1_711_839_600, 1_711_922_400, 1_729_980_000, 1_730_070_000, 1_730_156_400
+    ]  # fmt: skip
+    times = [f"{day} 02:30:00" for day in ("2024-03-30", "2024-10-26")]
+    raw["raw.csv"] = RAW.splitlines()[0] + "\n" + "".join(f"{time},1,1,a,true\n" for time in times)
+    made = prepare_files("custom", raw, delay="1d", time_zone=zone, force=True, **SETTINGS)
+    # 02:30 does not exist on the first next day, and comes twice on the second: the later one.
+    assert [row[-1] for row in rows_of(made.folder)] == [1_711_848_600, 1_729_992_600]
+
+
+@pytest.mark.parametrize(("header", "what"), [("auto", "'header: auto' takes"), (False, "a file")])
+def test_fields_of_files_without_a_header_are_asked_for_where_they_are_given(
+    tmp_path: Path, header: Any, what: str
+) -> None:
+    series = {"type": "custom", "instrument": "A.B", "files": "raw.csv", "header": header}
+    series |= {"columns": {"timestamp": 1}} | SETTINGS
+    content = {"instruments": "instrument.json", "series": [series]}
+    (tmp_path / "data.json").write_text(json.dumps(content))
+
+    with pytest.raises(UsageError) as caught:
+        load_preparation(tmp_path / "data.json")
+    assert f"series[0].fields: {what}" in str(caught.value)
+    assert 'for score, posts, label, hot: {"score": {"type": "float", "column": 2}}' in str(
+        caught.value
+    )
+    assert "series[0].columns" not in str(caught.value)
+
+
 @pytest.mark.parametrize("block", [raw_files.BLOCK_BYTES, 40])
 def test_midnights_are_dates_only_if_all_rows_are_at_one(
     prepare_files: Prepare, monkeypatch: pytest.MonkeyPatch, block: int

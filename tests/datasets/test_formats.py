@@ -360,17 +360,165 @@ def test_the_tick_is_that_of_prices_and_not_of_their_form(name: str, tmp_path: P
     assert f"tick {'0.01' if name == 'databento-mbo' else '0.1'}, " in printed
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("a.csv", "b.csv"), r"choose files .* 'members: b\.csv'"),
+        (
+            ("ETHUSD_1.csv", "XBTUSD_1.csv"),
+            r"its name says 'ETH/USD', .* choose its files in the archive with 'members: XBTUSD\*'",
+        ),
+    ],
+)
 def test_files_of_an_archive_that_differ_are_refused_with_the_setting_that_chooses(
-    tmp_path: Path,
+    names: tuple[str, str], message: str, tmp_path: Path
 ) -> None:
     row = f"{NOON},{{0}},{{0}},{{0}},{{0}},1,1\n{NOON + 60},{{0}},{{0}},{{0}},{{0}},1,1\n"
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
-        archive.writestr("ETHUSD_1.csv", row.format(2000))
-        archive.writestr("XBTUSD_1.csv", row.format(42000))
+        for name, price in zip(names, (2000, 42000), strict=True):
+            archive.writestr(name, row.format(price))
 
-    with pytest.raises(DataError, match=r"choose files .* 'members: XBTUSD_1\.csv'"):
+    with pytest.raises(DataError, match=message):
         imported(tmp_path / "all.zip", "--format", "kraken-ohlcvt", "--instrument", "XBTUSD.KRAKEN",
                  "--bar", "1-MINUTE-LAST")  # fmt: skip
+
+
+def test_a_file_of_another_number_of_columns_is_no_file_of_trades(tmp_path: Path) -> None:
+    raw = tmp_path / "XBTUSD_1.csv"
+    raw.write_text(f"{NOON},42000.1,42010,41990.5,42001,1.25,6\n")
+
+    with pytest.raises(DataError, match=r"has 7 columns, .* 3; .*\n.* --format kraken-ohlcvt"):
+        imported(raw, "--format", "kraken-trades", "--instrument", "XBTUSD.KRAKEN")
+
+
+def test_trades_without_a_header_are_named_the_format_for_them(tmp_path: Path) -> None:
+    raw = tmp_path / "BTC-USDT-trades-2021-10-01.csv"
+    raw.write_text(f"331,buy,0.01,42000.1,{NOON}123\n332,sell,0.02,42000.2,{NOON}223\n")
+
+    with pytest.raises(DataError, match=r"header is a row of data[\s\S]*--format okx-trades-2021"):
+        imported(raw, "--format", "okx-trades", "--instrument", "BTC-USDT.OKX")
+
+
+TICKS = [
+    "<DATE>\t<TIME>\t<BID>\t<ASK>\t<LAST>\t<VOLUME>\t<FLAGS>",
+    "2024.01.01\t12:00:00.010\t1.10427\t\t\t\t2",  # no ask yet
+    "2024.01.01\t12:00:00.020\t\t1.10430\t\t\t4",
+    "2024.01.01\t12:00:00.030\t1.10428\t\t\t\t2",
+    "2024.01.01\t12:00:00.040\t\t\t\t\t0",  # no change
+    "2024.01.01\t12:00:00.050\t1.10429\t1.10431\t\t\t6",
+]
+
+
+@pytest.mark.parametrize("block", [1 << 20, 60], ids=["in one block", "over blocks"])
+def test_a_blank_side_of_a_tick_is_the_one_of_the_row_above(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trading_runtime.datasets.raw_files.BLOCK_BYTES", block)
+    (tmp_path / "a.csv").write_text("\n".join(TICKS))
+
+    printed = run(
+        "import", str(tmp_path / "a.csv"), "--to", str(tmp_path / "made"), "--time-zone", "UTC",
+        "--format", "metatrader-ticks", "--instrument", "EURUSD.SIM",
+    )  # fmt: skip
+
+    rows = ParquetDataCatalog(str(tmp_path / "made")).query(NautilusDataType.QuoteTick)
+    assert [(str(row.bid_price), str(row.ask_price)) for row in rows] == [
+        ("1.10427", "1.10430"), ("1.10428", "1.10430"), ("1.10429", "1.10431"),
+    ]  # fmt: skip
+    assert [row.ts_init // 10**6 - NOON * 1000 for row in rows] == [20, 30, 50]
+    assert "left out   1 row: ask has no value" in printed
+
+
+def test_volumes_of_32_bits_are_rounded_and_prices_are_not(tmp_path: Path) -> None:
+    raw = tmp_path / "EURUSD_Candlestick_1_M_BID.csv"
+    head = "Gmt time,Open,High,Low,Close,Volume\n"
+    row = "01.01.2024 12:0{}:00.000,{},1.2,1.1,1.15,82.93000030517578\n"
+    words = ["--format", "dukascopy", "--instrument", "EUR/USD.SIM", "--tick", "0.01"]
+    raw.write_text(head + row.format(0, "1.15") + row.format(1, "1.15"))
+
+    printed, rows = imported(raw, *words)
+
+    assert [str(bar.volume) for bar in rows] == ["82930000", "82930000"]
+    assert "rounded    2 volume" in printed
+    raw.write_text(head + row.format(0, "1.155") + row.format(1, "1.15"))
+    with pytest.raises(DataError, match=r"open '1\.155' is not a multiple of 0\.01"):
+        run("import", str(raw), "--to", str(tmp_path / "other"), *words)
+
+
+@pytest.mark.parametrize("name", ["ESH4", "ESZ2024", "ES.FUT", "ES=F", "AAPL240119C00190000"])
+def test_a_future_or_option_is_no_stock(name: str, tmp_path: Path) -> None:
+    raw = tmp_path / "bars.csv"
+    raw.write_text(
+        f"symbol,timestamp,open,high,low,close,volume\n{name},2024-01-01 12:00:00Z,1,1,1,1,1\n"
+    )
+
+    with pytest.raises(
+        UsageError, match=r"looks like a future or an option; .* --instruments FILE"
+    ):
+        imported(raw, "--format", "alpaca", "--instrument", f"{name}.SIM", "--bar", "1-DAY-LAST")
+
+
+@pytest.mark.parametrize(
+    ("name", "instrument", "expected", "words"),
+    [
+        ("okx-trades", "BTC-USDT-PERP.OKX", "CryptoPerpetual", "swaps are contracts"),
+        ("bybit-trades", "BTCUSD-PERP.BYBIT", "CryptoPerpetual", "sizes are taken to be in BTC"),
+        ("tradingview", "AAPL.NASDAQ", "Equity", "AAPL is taken for a stock in USD"),
+        ("tradingview", "BTCUSDT.BINANCE", "CurrencyPair", ""),
+        ("stooq", "EURUSD.STOOQ", "CurrencyPair", ""),
+    ],
+)
+def test_what_is_not_known_of_an_instrument_is_said(
+    name: str, instrument: str, expected: str, words: str, tmp_path: Path
+) -> None:
+    sample = next(item for item in SAMPLES if item.format == name)
+    (tmp_path / "raw").write_bytes(sample.content())
+
+    printed = run("import", str(tmp_path / "raw"), "--format", name, "--instrument", instrument,
+                  "--to", str(tmp_path / "made"), "--set", "mixed_symbols=accept")  # fmt: skip
+
+    [definition] = load_manifest(tmp_path / "made").instruments
+    assert definition.type == expected
+    said = [line for line in printed.splitlines() if line.startswith("instrument   ")]
+    assert len(said) == (3 if words else 2)
+    assert words in said[1]
+
+
+def test_bars_of_bids_are_such_that_orders_are_filled_and_that_is_said(tmp_path: Path) -> None:
+    [sample] = [item for item in SAMPLES if item.format == "histdata"]
+    (tmp_path / sample.file).write_bytes(sample.content())
+
+    printed, _ = imported(
+        tmp_path / sample.file, "--format", "histdata", "--instrument", "EURUSD.SIM"
+    )
+
+    assert "EURUSD.SIM-1-MINUTE-LAST-EXTERNAL" in printed
+    assert "note         prices are bids, and the files have no volumes" in printed
+
+
+def test_tiny_prices_have_ticks_that_keep_their_digits(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.csv"
+    price = "0.0000000123456789"
+    raw.write_text(
+        "time,open,high,low,close,Volume\n"
+        f"{NOON},{price},{price},{price},{price},1\n{NOON + 60},{price},{price},{price},{price},1\n"
+    )
+
+    _, rows = imported(raw, "--format", "tradingview", "--instrument", "PEPEUSDT.SIM")
+
+    assert str(rows[0].open) == price
+
+
+def test_a_pattern_passes_over_checksums_beside_the_files(tmp_path: Path) -> None:
+    row = f"{{}},1,1,1,1,1,{NOON},1,1,1,1,0\n"
+    (tmp_path / "BTCUSDT-1m.csv").write_text(row.format(NOON) + row.format(NOON + 60))
+    (tmp_path / "BTCUSDT-1m.csv.CHECKSUM").write_text("d41d8cd9  BTCUSDT-1m.csv\n")
+
+    _, rows = imported(
+        tmp_path / "BTCUSDT*", "--format", "binance-klines", "--instrument", "BTCUSDT.BINANCE"
+    )
+
+    assert len(rows) == 2
 
 
 def test_increments_of_files_without_prices_are_called_arbitrary(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from tests.datasets.conftest import INSTRUMENT
 from tests.datasets.vendor_samples import SAMPLES
 from trading_runtime.cli.data import data
-from trading_runtime.datasets.guessing import guess, guess_format
+from trading_runtime.datasets.guessing import guess
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import parse_instant
@@ -122,13 +122,30 @@ def test_sizes_beside_their_step_are_refused_with_the_options_that_help(tmp_path
     assert "rounded    1 volume" in rounded.stdout
 
 
-def test_what_is_no_pair_of_currencies_is_imported_as_a_stock(tmp_path: Path) -> None:
-    raw = tmp_path / "raw.csv"
-    raw.write_text("date,open,high,low,close,volume\n" + 2 * "2024-01-02T00:00Z,9,9,9,9,1\n")
-    given = {"timestamp_marks", "time_zone"}
+def made_as(raw: Path, instrument: str, *more: str) -> tuple[str, str, str]:
+    """Import daily bars; return type and id of the instrument that was made, and what was said."""
+    target = raw.parent / "made"
+    words = ["import", str(raw), "--instrument", instrument, "--to", str(target), *more]
+    words += ["--set", "timestamp_marks=open", "--bar", "1-DAY-LAST"]
+    result = CliRunner().invoke(data, words, catch_exceptions=False)
+    [definition] = load_manifest(target).instruments
+    return str(definition.type), definition.id, result.stdout
 
-    assert guess_format(raw, "ACME.XNAS", given, None)[0].instrument == "Equity"
-    assert guess_format(raw, "BTCUSDT.SIM", given, None)[0].instrument == "CurrencyPair"
+
+@pytest.mark.parametrize(
+    ("instrument", "kind"),
+    [("ACME.XNAS", "Equity"), ("BRK.B.XNYS", "Equity"), ("BTCUSDT.SIM", "CurrencyPair")],
+)
+def test_what_is_no_pair_of_currencies_is_imported_as_a_stock(
+    instrument: str, kind: str, tmp_path: Path
+) -> None:
+    raw = tmp_path / "raw.csv"
+    raw.write_text("date,open,high,low,close,volume\n2024-01-02T00:00Z,9,9,9,9,1\n")
+
+    made, name, said = made_as(raw, instrument)
+
+    assert (made, name) == (kind, instrument)
+    assert ("is taken for a stock in USD" in said) == (kind == "Equity")
 
 
 _RECOGNISED = {
@@ -162,6 +179,86 @@ def test_trades_without_a_header_are_not_taken_for_bars(name: str, tmp_path: Pat
 
     with pytest.raises(DataError, match="name its format with --format"):
         guess(tmp_path / "raw.csv", None)
+
+
+ROWS = "date,open,high,low,close,volume\n2024-01-30,{0},{0},{0},{0},{1}\n"
+
+
+@pytest.mark.parametrize(
+    ("price", "volume", "expected"),
+    [
+        ("1.5", "1000", {}),
+        ('"1,5"', "1000", {"decimal": ","}),
+        ('"1.234,5"', '"1.000"', {"decimal": ",", "thousands": "."}),
+        ('"1,234.5"', '"1,000"', {"thousands": ","}),
+        ("12.5", '"1,000"', {"thousands": ","}),
+        ("1'234.5", "1000", {"thousands": "'"}),
+        ('"1 234,5"', "1000", {"decimal": ",", "thousands": " "}),
+        ('"12,5"', "1.000", {"decimal": ",", "thousands": "."}),
+        ("1.234", "1.000", {}),
+        ("1.5", "58.41K", {"suffixes": True}),
+        ('"1,234"', "1000", {"decimal": "?"}),
+    ],
+)
+def test_what_separates_decimals_and_thousands_is_seen_where_it_is_clear(
+    price: str, volume: str, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    series, _ = seen(tmp_path / "raw.csv", ROWS.format(price, volume))
+
+    keys = ("decimal", "thousands", "suffixes")
+    assert {key: series[key] for key in keys if key in series} == expected
+
+
+def test_the_price_beside_open_high_and_low_is_the_close(tmp_path: Path) -> None:
+    text = (
+        '"Date","Price","Open","High","Low","Vol.","Change %"\n'
+        '"01/31/2024","42,582.6","42,952.6","43,740.6","42,297.1","58.41K","-0.86%"\n'
+    )
+
+    series, _ = seen(tmp_path / "raw.csv", text)
+
+    assert (series["type"], series["columns"]["close"]) == ("bars", "Price")
+
+
+@pytest.mark.parametrize(
+    ("time", "form"),
+    [
+        ("Jan 30, 2024", "%b %d, %Y"),
+        ("30-Jan-24", "%d-%b-%y"),
+        ("01/30/24", "%m/%d/%y"),
+        ("30.01.24", "%d.%m.%y"),
+        ("01/30/2024 12:05 PM", "%m/%d/%Y %I:%M %p"),
+    ],
+)
+def test_times_as_people_write_them_are_read(time: str, form: str, tmp_path: Path) -> None:
+    series, _ = seen(tmp_path / "raw.csv", f'time,price,size\n"{time}",1.5,2\n')
+
+    assert series["timestamp_format"] == form
+
+
+@pytest.mark.parametrize("odd", ["Total,,,,,4", "date,open,high,low,close,volume"])
+def test_a_line_that_is_no_row_is_named_and_can_be_left_out(odd: str, tmp_path: Path) -> None:
+    raw = tmp_path / "raw.csv"
+    raw.write_text(ROWS.format(1.5, 2) + "2024-01-31,1.5,1.5,1.5,1.5,2\n" + odd + "\n")
+
+    with pytest.raises(DataError, match=rf"raw.csv: the row '{odd}' has no time such as"):
+        made_as(raw, "ACME.XNAS", "--time-zone", "UTC")
+    said = made_as(raw, "ACME.XNAS", "--time-zone", "UTC", "--set", "on_bad_row=drop")[2]
+    assert "left out   1 row: timestamp is not a time" in said
+
+
+@pytest.mark.parametrize("day", ["45292", "45292.5"])
+def test_days_that_excel_counts_are_named(day: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"'{day}' look like the days that Excel counts"):
+        seen(tmp_path / "raw.csv", f"date,open,high,low,close,volume\n{day},1,1,1,1,1\n")
+
+
+def test_a_symbol_of_ccxt_is_no_stock(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.csv"
+    raw.write_text(ROWS.format(1.5, 2))
+
+    with pytest.raises(UsageError, match="has a colon; write BTC/USDT-PERP for a perpetual"):
+        made_as(raw, "BTC/USDT:USDT.BINANCE", "--time-zone", "UTC")
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "1,2\n3,4\n"])

@@ -46,6 +46,24 @@ def test_a_price_that_falls_to_a_quarter_overnight_is_told_with_the_setting(tmp_
         prepared(tmp_path, APPLE)
 
 
+@pytest.mark.parametrize(
+    ("zone", "hour"),
+    [("America/New_York", ""), ("UTC", "T04:00:00Z"), ("Europe/Berlin", "T00:00:00")],
+    ids=["dates in New York", "midnights of New York in UTC", "Berlin"],
+)
+def test_the_setting_that_is_told_leaves_the_first_day_of_the_new_price_as_it_is(
+    zone: str, hour: str, tmp_path: Path
+) -> None:
+    text = APPLE.replace("-28,", f"-28{hour},").replace("-31,", f"-31{hour},")
+
+    with pytest.raises(DataError, match=r"'splits: \{\"2020-08-31\": 4\}'"):
+        prepared(tmp_path, text, time_zone=zone)
+    made = prepared(tmp_path, text, time_zone=zone, splits={"2020-08-31": 4})
+
+    bars = ParquetDataCatalog(str(made.folder)).query_bars()
+    assert [str(bar.open) for bar in bars] == ["126.01", "127.58"]
+
+
 def test_rows_before_a_split_are_put_on_the_terms_after_it(tmp_path: Path) -> None:
     made = prepared(tmp_path, APPLE, splits={"2020-08-31": 4})
 

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
-from trading_runtime.datasets.time_columns import local_offset, read_times
+from trading_runtime.datasets.bar_lengths import local_offset
+from trading_runtime.datasets.time_columns import read_times
 from trading_runtime.errors import UsageError
 
 S = 1_000_000_000

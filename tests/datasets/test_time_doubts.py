@@ -165,6 +165,19 @@ def test_bars_that_are_never_as_near_as_their_length_are_refused(
         prepare_files("bars", {"a.csv": bars(times)}, timestamp_marks="open", sort=True)
 
 
+def test_a_file_of_longer_bars_among_shorter_ones_is_refused(prepare_files: Prepare) -> None:
+    minutes = [f"2024-01-01 00:{minute:02}:00" for minute in range(60)]
+    hours = [f"2024-01-02 {hour:02}:00:00" for hour in range(24)]
+    raw: dict[str, str | bytes] = {"1m.csv": bars(minutes), "1h.csv": bars(hours)}
+
+    with pytest.raises(DataError, match=r"1h\.csv: no two bars are less than 1h apart, but 'bar'"):
+        prepare_files("bars", raw)
+    assert prepare_files("bars", raw, unusual_times="accept").manifest.rows == 84
+    # Seldom trades make bars at any minute.
+    raw["1h.csv"] = bars(time.replace("05:00:00", "05:07:00") for time in hours)
+    assert prepare_files("bars", raw, force=True).manifest.rows == 84
+
+
 def test_bars_that_miss_most_minutes_are_accepted(prepare_files: Prepare) -> None:
     prepare_files("bars", {"a.csv": bars([*HOURS, "2024-01-02T11:01"])})
     prepare_files("bars", {"a.csv": bars(HOURS)}, unusual_times="accept", force=True)

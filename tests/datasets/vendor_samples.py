@@ -214,6 +214,19 @@ SAMPLES = (
         "BTC-USDT.OKX", ("42000.1", "0.001", "BUY", "471"), NOON, "trades",
     ),
     Sample(
+        "okx-trades-2021", "BTC-USDT-trades-2021-10-01.zip",
+        zipped("BTC-USDT-trades-2021-10-01.csv",
+               f"331,buy,0.01,42000.1,{NOON}123\n332,SELL,0.02,42000.2,{NOON}223\n"),
+        "BTC-USDT.OKX", ("42000.1", "0.01", "BUY", "331"), NOON, "trades",
+    ),
+    Sample(
+        "okx-trades-2021", "BTC-USDT-trades-2022-04-01.zip",
+        zipped("BTC-USDT-trades-2022-04-01.csv",
+               "trade_id/撮合id,side/交易方向,size/数量,price/价格,created_time/成交时间\n"
+               f"331,buy,0.01,42000.1,{NOON}123\n332,SELL,0.02,42000.2,{NOON}223\n", "gbk"),
+        "BTC-USDT.OKX", ("42000.1", "0.01", "BUY", "331"), NOON, "trades",
+    ),
+    Sample(
         "kraken-ohlcvt", "XBTUSD_1.csv",
         text(f"{NOON},42000.1,42010.0,41990.5,42001.0,1.25,14\n"
              f"{NOON + 60},42001.0,42010.0,41990.5,42001.0,1.25,14\n"),
@@ -278,7 +291,7 @@ SAMPLES = (
         zipped("DAT_ASCII_EURUSD_M1_202401.csv",
                "20240101 070000;1.104270;1.104290;1.104250;1.104280;0\n"
                "20240101 070100;1.104280;1.104290;1.104250;1.104280;0\n"),
-        "EUR/USD.HISTDATA", ("1.10427", "1.10429", "1.10425", "1.10428", "0"), NOON + 60,
+        "EUR/USD.HISTDATA", ("1.10427", "1.10429", "1.10425", "1.10428", "1000000"), NOON + 60,
     ),
     Sample(
         "histdata-ticks", "DAT_ASCII_EURUSD_T_202401.csv",
@@ -292,6 +305,14 @@ SAMPLES = (
                  "2024.01.01\t14:01:00\t1.10428\t1.10429\t1.10425\t1.10428\t51\t0\t8\r\n"
                  ).encode("utf-16"),
         "EURUSD.BROKER", ("1.10427", "1.10429", "1.10425", "1.10428", "50"), NOON + 60,
+        options=("--time-zone", "Europe/Athens"),
+    ),
+    Sample(
+        "metatrader-ticks", "EURUSD_202401011400_202401011401.csv",
+        text("<DATE>\t<TIME>\t<BID>\t<ASK>\t<LAST>\t<VOLUME>\t<FLAGS>\r\n"
+             "2024.01.01\t14:00:00.017\t1.10427\t1.10429\t\t\t6\r\n"
+             "2024.01.01\t14:00:00.228\t\t1.10430\t\t\t4\r\n"),
+        "EURUSD.BROKER", ("1.10427", "1.10429", "1000000", "1000000"), NOON, "quotes",
         options=("--time-zone", "Europe/Athens"),
     ),
     Sample(

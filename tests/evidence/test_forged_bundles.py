@@ -87,6 +87,10 @@ def is_about(finding: str, name: str) -> bool:
     [
         ("runs/whole/notes.txt", "notes.txt: it was added after the run had ended"),
         ("tasks/ab/more", "tasks/ab/more: it belongs to no part of a bundle"),
+        *(
+            (f"runs/whole/{name}", f"runs/whole/{name}: it belongs to no part of a bundle")
+            for name in ("logs/output.log", "logs/a/b", "stop", "alive", "lock")
+        ),
         ("tasks/{task}/more.json", "/more.json: it is no file of the result"),
         (f"tasks/ab/{'ab' * 32}/x", f"tasks/{'ab' * 6}: the plan has no such task"),
     ],

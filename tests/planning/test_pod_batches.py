@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.plans import made_up_plan, partition
-from trading_runtime.planning.plan import pod_batches
+from trading_runtime.planning.pod_batches import pod_batches
 from trading_runtime.records.plan import Task
 
 if TYPE_CHECKING:

@@ -51,11 +51,22 @@ class Sent:
                 sent.done.append(f"asked about {order_id}")
 
             modify_order = modify_orders = cancel_orders = cancel_all_orders = cancel_order
-            on_order_event = on_position_event = None
-            on_order_rejected = on_order_modify_rejected = on_order_cancel_rejected = None
+            on_order_initialized = on_order_accepted = on_order_updated = on_order_denied = None
+            on_order_canceled = on_order_expired = on_order_cancel_rejected = None
+            on_order_modify_rejected = on_position_event = None
+
+            def on_order_rejected(self, _event: Any) -> None:
+                sent.done.append("callback")
+
+            def on_order_filled(self, _event: Any) -> None:
+                sent.done.append("callback")
+                raise RuntimeError("the strategy's own error")
 
         sent, of_strategy = self, Strategy
         self.strategy: Any = reporting(of_strategy, self.records)()  # type: ignore[arg-type]
+
+    def flush(self) -> None:
+        """Do nothing: each line was written at once."""
 
     def write(self, line: Event | Line) -> None:
         if self.fault is not None:
@@ -110,9 +121,6 @@ def test_the_line_of_an_order_has_what_its_event_declares() -> None:
 
 
 def test_the_account_is_saved_when_the_venue_answers_and_not_before_a_request_goes_out() -> None:
-    class OrderAccepted(SimpleNamespace):
-        pass
-
     sent = Sent(allow)
     sent.records.on_change = lambda: sent.done.append("saved")
     sent.strategy.submit_order(ORDER)
@@ -123,6 +131,66 @@ def test_the_account_is_saved_when_the_venue_answers_and_not_before_a_request_go
     assert before == ["order_submitted", "sent O-1"]
     assert sent.done == [*before, "saved", "order_accepted"]
     assert sent.records.changes == 2, "the next look saves what an order without answer left"
+
+
+class OrderAccepted(SimpleNamespace):
+    """The engine's event, of which the journal needs the name."""
+
+
+class OrderRejected(SimpleNamespace):
+    """The same of a refusal."""
+
+
+class OrderFilled(SimpleNamespace):
+    """The same of a fill."""
+
+
+def test_an_order_that_no_session_sent_is_claimed_before_anything_else_of_it_is_told() -> None:
+    sent = Sent(allow)
+    sent.strategy.submit_order(ORDER)
+    found = {"client_order_id": "FOUND", "order_side": ORDER.side}
+    claimed = SimpleNamespace(**vars(ORDER) | found)
+    for order in (ORDER, claimed):
+        sent.strategy.on_order_initialized(order)
+    for order_id in ("FOUND", "O-1"):
+        sent.strategy.on_order_accepted(
+            OrderAccepted(client_order_id=order_id, venue_order_id="V-1")
+        )
+
+    assert sent.done[2:] == ["order_claimed", "order_accepted", "order_accepted"]
+
+
+def test_a_claim_is_in_the_journal_at_the_next_look_whatever_else_comes() -> None:
+    sent = Sent(allow)
+    claimed = SimpleNamespace(**vars(ORDER) | {"order_side": ORDER.side})
+    sent.strategy.on_order_initialized(claimed)
+    sent.records.flush()
+
+    assert sent.done == ["order_claimed"]
+    assert sent.records.changes == 1
+
+
+def test_a_refusal_is_told_before_the_strategy_hears_of_it_and_a_fill_whatever_it_raises() -> None:
+    sent = Sent(allow)
+    sent.records.on_refusal = sent.done.append
+    sent.strategy.on_order_rejected(OrderRejected(client_order_id="O-1", reason="too many"))
+    filled = OrderFilled(
+        client_order_id="O-1",
+        trade_id="T-1",
+        instrument_id="X.SIM",
+        order_side=ORDER.side,
+        last_qty="1",
+        last_px="2",
+        commission=None,
+        liquidity_side=SimpleNamespace(name="TAKER"),
+    )
+    with pytest.raises(RuntimeError, match="the strategy's own error"):
+        sent.strategy.on_order_filled(filled)
+
+    assert sent.done == ["order_rejected", "too many", "callback", "callback", "order_filled"]
+    assert type(sent.strategy).on_order_filled.__code__.co_qualname.endswith(
+        "Strategy.on_order_filled"
+    )
 
 
 def test_without_the_lease_nothing_is_sent_and_the_session_hears_of_it() -> None:

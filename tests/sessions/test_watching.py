@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from nautilus_trader.model import Bar, BarType, InstrumentId, Price, Quantity, QuoteTick
 
 from trading_runtime.config.deployment import Deployment
 from trading_runtime.engine.live.arriving import ArrivingData
@@ -57,6 +58,10 @@ class Watched:
         self.watch.clock = lambda: self.now
         self.watch.open()
 
+    def comes(self, name: str, ts_event: int, ts_init: int | None = None) -> None:
+        """Let a quote of an instrument come, of this instant by the venue's clock."""
+        self.data.came.append(quote(name, ts_event, ts_init or time.time_ns()))
+
     def newest_rows(self) -> dict[str, int]:
         return self.data.newest(None)
 
@@ -93,6 +98,11 @@ class Watched:
     def told(self) -> list[tuple[str, Any]]:
         """Return what was written: the event, and the seconds that it states."""
         return [(type(event).__name__, getattr(event, "seconds", None)) for event in self.written]
+
+
+def quote(name: str, ts_event: int, ts_init: int) -> QuoteTick:
+    price, size = Price.from_str("100.0"), Quantity.from_int(1)
+    return QuoteTick(InstrumentId.from_str(name), price, price, size, size, ts_event, ts_init)
 
 
 @pytest.fixture
@@ -213,15 +223,15 @@ def test_rows_around_a_loss_are_told_as_a_gap(watched: Watched) -> None:
     second = 1_000_000_000
     now = time.time_ns() // second * second
     for each in NAMES:
-        watched.data.note(each, now)
+        watched.comes(each, now)
     watched.pass_by(1)
     watched.data.on_socket("prices", False)  # noqa: FBT003 - a callback of the engine
     watched.pass_by(30)
     watched.data.on_socket("prices", True)  # noqa: FBT003 - a callback of the engine
     watched.pass_by(1)
-    watched.data.note(name, now + 32 * second)
+    watched.comes(name, now + 32 * second)
     watched.pass_by(1)
-    watched.data.note(name, now + 33 * second)
+    watched.comes(name, now + 33 * second)
     watched.pass_by(1)
     gaps = [event for event in watched.written if isinstance(event, DataGap)]
 
@@ -245,10 +255,10 @@ def test_another_refusal_holds_nothing_back(watched: Watched) -> None:
 def test_an_instrument_is_closed_for_as_long_as_it_alone_is_silent(watched: Watched) -> None:
     silent, other = NAMES
     for _ in range(11):
-        watched.data.note(other, time.time_ns())
+        watched.comes(other, time.time_ns())
         watched.pass_by(10)
     held, closed = watched.held, set(watched.closed)
-    watched.data.note(silent, time.time_ns())
+    watched.comes(silent, time.time_ns())
     watched.pass_by(0)
 
     assert held is None
@@ -279,10 +289,51 @@ def test_a_row_is_too_old_at_the_moment_of_an_order_whenever_the_watch_last_look
     first, second = NAMES
     watched.rows.add(second)  # it is there, but is not counted yet
     assert [watched.is_old(name) for name in NAMES] == [True, False]
-    watched.data.note(first, time.time_ns() - 91 * 1_000_000_000)
-    watched.data.note(second, time.time_ns() - 80 * 1_000_000_000)
+    watched.comes(first, time.time_ns() - 91 * 1_000_000_000)
+    watched.comes(second, time.time_ns() - 80 * 1_000_000_000)
 
     assert [watched.is_old(name) for name in NAMES] == [True, False]
+
+
+def test_of_the_rows_between_two_looks_each_instrument_has_its_own_newest(
+    watched: Watched,
+) -> None:
+    first, second = NAMES
+    old, now = time.time_ns() - 91 * 1_000_000_000, time.time_ns()
+    watched.comes(first, now)
+    watched.comes(first, old)
+    watched.comes(second, old)
+    watched.comes(second, old + 1)
+
+    assert [watched.is_old(name) for name in NAMES] == [False, True]
+    assert watched.data.newest(None) == {first: now, second: old + 1}
+    assert watched.data.rows == 4
+    watched.comes(first, now + 1)
+    assert watched.data.rows == 5
+
+
+def test_a_bar_is_news_of_its_instrument_and_says_nothing_about_clocks(watched: Watched) -> None:
+    name, now = NAMES[0], time.time_ns()
+    price, size = Price.from_str("100.0"), Quantity.from_int(1)
+    kind = BarType.from_str(f"{name}-1-MINUTE-LAST-EXTERNAL")
+    minute_ago = now - 60 * 1_000_000_000
+    watched.data.came.append(Bar(kind, price, price, price, price, size, minute_ago, now))
+    watched.pass_by(0)
+
+    assert watched.data.newest(None)[name] == minute_ago
+    assert (watched.held, watched.told()) == (None, [])
+
+
+def test_rows_that_waited_in_the_engine_count_as_late(watched: Watched) -> None:
+    # The venue's clock and the adapter's agree, but the row was passed on only 5 s later.
+    assert watched.data.rows == 0
+    late = time.time_ns() - 5 * 1_000_000_000
+    watched.comes(NAMES[0], late, late)
+    skew = watched.data.freshest()
+
+    assert skew is not None
+    assert skew < -4.9
+    assert watched.data.first > late
 
 
 def test_while_no_connection_lives_nothing_is_asked_for(watched: Watched) -> None:

@@ -67,7 +67,12 @@ def run_batch_step(
     is turned on, ``TransientError`` when a result was damaged in the storage, and ``StorageError``
     when nothing can be written; finished tasks are kept.
     """
-    with PrestartedWorker() as prestarted:
+    with contextlib.ExitStack() as stack:
+        # While the plan is read, the engine is imported. In the second round a pod may be the next
+        # one of a batch that was done when its pod was lost: it looks first.
+        prestarted = None
+        if order.round_number == FIRST_ROUND:
+            prestarted = stack.enter_context(PrestartedWorker())
         run = open_planned_run(results, run_id)
         KillSwitch(run.store).refuse_start(run_id)
         refuse_other_environment(run.plan.common)
@@ -75,6 +80,7 @@ def run_batch_step(
         exit_code = Kind.OK.exit_code
         with Heartbeat(run.store.objects, run_id):
             if batch.pending:
+                prestarted = prestarted or stack.enter_context(PrestartedWorker())
                 with _strategy_code(run) as (folder, code):
                     executor = PodExecutor(_job(run, folder, code), order.workers, prestarted)
                     exit_code = batch.compute(executor, should_stop)

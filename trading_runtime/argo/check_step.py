@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trading_runtime.argo.planned_run import open_planned_run
 from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import DataError
-from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, pod_batches
+from trading_runtime.planning.pod_batches import BATCH_SECONDS, MOST_BATCHES, pod_batches
 from trading_runtime.records.failures import MissingTasks
 from trading_runtime.runs.heartbeat import Heartbeat
 from trading_runtime.storage.files import write_file

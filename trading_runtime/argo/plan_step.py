@@ -26,7 +26,7 @@ from trading_runtime.execution.lifecycle import begin_run, record_beginning
 from trading_runtime.execution.preparation import naming, prepare_loaded
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import engine_version, runtime_digest
-from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES, pod_batches
+from trading_runtime.planning.pod_batches import BATCH_SECONDS, MOST_BATCHES, pod_batches
 from trading_runtime.records.events import ExecutorKind, RunStarted
 from trading_runtime.runs.heartbeat import Heartbeat
 from trading_runtime.runs.opening import SharedRun, check_run_id, is_held

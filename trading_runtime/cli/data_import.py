@@ -90,8 +90,8 @@ def import_(  # noqa: PLR0913 - one for each option
     if format_name is not None:
         form = find_format(format_name)
     else:
-        given = {*stated, *(["time_zone"] if time_zone is not None else [])}
-        form, seen = _guessed(files[0], instrument, given, currency)
+        given = stated | ({"time_zone": time_zone} if time_zone is not None else {})
+        form, seen = _guessed(files[0], instrument, given)
     target = folder or f"data/{instrument.replace('/', '')}"
     known: dict[str, InstrumentFacts] = {}
     if instruments is not None:
@@ -105,9 +105,11 @@ def import_(  # noqa: PLR0913 - one for each option
         planned = plan_import(form, files, options, defines=instrument not in known)
     except DataError as error:
         other = None if is_address(files[0]) else format_like(Path(files[0]))
-        if other is None or other == format_name:
-            raise
         hint = f"{files[0]}: has the columns of {other}; give --format {other}"
+        if other is None or other == format_name:
+            if form.also is None:
+                raise
+            hint = f"{files[0]}: may be a file of --format {form.also}"
         raise DataError(f"{error}\n{hint}") from error
     if planned.instrument is not None:
         known[instrument] = ask_engine("define_instrument", planned.instrument)
@@ -116,9 +118,7 @@ def import_(  # noqa: PLR0913 - one for each option
     _make_or_grow(planned.loaded, known, target, as_json=as_json)
 
 
-def _guessed(
-    file: str, instrument: str, given: set[str], currency: str | None
-) -> tuple[Format, list[str]]:
+def _guessed(file: str, instrument: str, given: Mapping[str, Any]) -> tuple[Format, list[str]]:
     """Return the format that ``file`` seems to have, and lines that say so."""
     from trading_runtime.datasets.guessing import guess_format
     from trading_runtime.datasets.remote_files import is_address
@@ -128,7 +128,7 @@ def _guessed(
         raise UsageError(
             f"--format is missing: that of {file} can be guessed only once it is a local file"
         )
-    form, found = guess_format(Path(file), instrument, given, currency)
+    form, found = guess_format(Path(file), instrument, given)
     # The import states increments and bars itself, from more rows.
     shown = [(name, value) for name, value in found.seen if name not in {"tick", "lot", "bar"}]
     return form, [f"{name:<12} {value}" for name, value in shown]

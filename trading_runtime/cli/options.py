@@ -49,16 +49,34 @@ def results_option(
 
 RESULTS = results_option()
 
-_IN_ARGO = re.compile(r"[a-z]+\(([0-9]+):[0-9]+\)")
+_IN_ARGO = re.compile(r"[a-z]+\(([0-9]+):[0-9]+(-g[0-9]{2,})?\)")
+_GENERATION = re.compile(r"(-g[0-9]{2,})?")
 
 
 class _BatchNumber(click.IntRange):
-    """A batch's number, or the name ``batch(7:7)`` that Argo gives to its step."""
+    """A batch's number, or the name ``batch(7:7-g01)`` that Argo gives to its step."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         named = _IN_ARGO.fullmatch(str(value))
         number: Any = named[1] if named else value
         return int(super().convert(number, param, ctx))
+
+
+class Generation(click.ParamType[str]):
+    """The end of a generation's run id, ``-g01``, or the name of a step that has it.
+
+    It is empty for the run of an experiment itself.
+    """
+
+    name = "generation"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the end of the run id."""
+        if named := _IN_ARGO.fullmatch(str(value)):
+            return named[2] or ""
+        if not _GENERATION.fullmatch(str(value)):
+            self.fail(f"{value!r} is no end of a generation's run id, such as -g01", param, ctx)
+        return str(value)
 
 
 def batch_option(text: str) -> Decorator:

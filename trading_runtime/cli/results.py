@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from trading_runtime.argo.workflow_state import Workflows
+    from trading_runtime.argo.workflow_state import ListedWorkflows
     from trading_runtime.records.plan import PlannedObjective
     from trading_runtime.records.result import RunResult
     from trading_runtime.records.run_files import RunFiles
@@ -417,10 +417,10 @@ def _overview_of_any(store: Store, run_id: str) -> ResultOverview:
 
 
 @functools.cache
-def _workflows() -> Workflows:
-    from trading_runtime.argo.workflow_state import Workflows
+def _workflows() -> ListedWorkflows:
+    from trading_runtime.argo.workflow_state import ListedWorkflows
 
-    return Workflows()
+    return ListedWorkflows()
 
 
 def _overview(store: Store, files: RunFiles, result: RunResult | None) -> ResultOverview:

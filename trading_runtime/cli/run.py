@@ -141,14 +141,17 @@ class Signals:
 
     def report(self, error: BaseException) -> int:
         """Print that ``error`` stopped the command, and return the exit code."""
-        say(f"stopped: {self._message(error)}", err=True)
+        say(self.said_of(error), err=True)
         return self.exit_code
 
-    def _message(self, error: BaseException) -> str:
+    def said_of(self, error: BaseException) -> str:
+        """Return how a command ended that ``error`` stopped, in words."""
         if not isinstance(error, KeyboardInterrupt):
-            return str(error)
+            return f"stopped: {error}"
         when = "at once" if self._asked else "before the first task was started"
-        return f"{when}; finished tasks are kept: the same command and run id resume the run"
+        return (
+            f"stopped: {when}; finished tasks are kept: the same command and run id resume the run"
+        )
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         at_once = self.received is not None or not self._asked

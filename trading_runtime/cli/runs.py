@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trading_runtime.argo.workflow_state import Workflows
+from trading_runtime.argo.workflow_state import ListedWorkflows, Workflows
 from trading_runtime.cli.options import JSON, RESULTS, find_run, open_results, print_findings
 from trading_runtime.cli.terminal import print_table, say
 from trading_runtime.errors import Kind, UsageError
@@ -222,7 +222,7 @@ def list_runs(results: str, wanted: tuple[str, ...], *, as_json: bool) -> None:
     """List the runs in a folder of results, oldest first: status, tasks, age."""
     from trading_runtime.runs.overview import overview
 
-    store, workflows = open_results(results), Workflows()
+    store, workflows = open_results(results), ListedWorkflows()
     found = sorted(
         (
             overview(store, run_id, workflows.state)

@@ -3,21 +3,74 @@
 from __future__ import annotations
 
 import json
+import math
+import signal
+import time
 from typing import TYPE_CHECKING
 
 import click
 
-from trading_runtime.cli.options import batch_option
+from trading_runtime.cli.options import Generation, batch_option
 from trading_runtime.cli.run import Signals
 from trading_runtime.cli.terminal import say
 from trading_runtime.errors import Kind, StoppedError, UsageError, kind_of_error
-from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES
+from trading_runtime.planning.pod_batches import BATCH_SECONDS, MOST_BATCHES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
     from trading_runtime.argo.batch_step import BatchOrder
     from trading_runtime.argo.plan_step import PodSettings
+
+_TERMINATED = 128 + signal.SIGTERM
+_SOON = 0.7
+"""Less than the shortest grace period of a pod, which is a second."""
+_LATER = 20.0
+"""Less than the usual grace period of a pod, which is half a minute."""
+_SECONDS_TO_FINISH = {"plan": _LATER, "ask": _LATER, "check": _LATER}
+"""How long a step goes on after SIGTERM, other than ``_SOON``: what is killed then is tried again.
+
+A batch ends soon, since what it has finished is stored. So does the summary: see ``_ended_by``.
+"""
+
+
+class PodSignals(Signals):
+    """Notes SIGINT, and the SIGTERM of a pod that is to end; the step may finish in some seconds.
+
+    A pod that was lost is started again from the beginning, which the step may not need if it was
+    almost done.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """``seconds`` is how long a step goes on after SIGTERM."""
+        super().__init__()
+        self._seconds, self._until = seconds, math.inf
+        self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._end)
+        # One may have come while the step was still being imported.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    def __exit__(self, *error: object) -> None:
+        """Restore the previous signal handlers."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        super().__exit__(*error)
+
+    def __call__(self) -> bool:
+        """Return whether one of them came, and the step has had its time to finish."""
+        return super().__call__() and (
+            self.received != signal.SIGTERM or time.monotonic() >= self._until
+        )
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if number != signal.SIGTERM or self.received is not None:
+            super()._receive(number, frame)
+        self.received = number
+        self._until = time.monotonic() + self._seconds
+        signal.setitimer(signal.ITIMER_REAL, self._seconds)
+
+    def _end(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._asked:
+            raise KeyboardInterrupt
 
 
 @click.command("backtest.py")
@@ -50,6 +103,12 @@ if TYPE_CHECKING:
 )
 @batch_option("batch: its number, counted from 0.")
 @click.option(
+    "--generation",
+    type=Generation(),
+    default="",
+    help="batch, check: which run of a search, -g01; not given: the run itself.",
+)
+@click.option(
     "--round",
     "round_number",
     type=click.IntRange(1, 2),
@@ -80,6 +139,7 @@ def step(  # noqa: PLR0913 - one argument per option
     batch_seconds: float,
     most_batches: int,
     batch: int | None,
+    generation: str,
     round_number: int,
     asked: int,
     workers: int,
@@ -88,7 +148,7 @@ def step(  # noqa: PLR0913 - one argument per option
     debug: bool,  # noqa: ARG001 - read by the caller, which also shows errors of the options
 ) -> int:
     """Run one step of an experiment in a pod; outputs go to files, errors to Kubernetes as well."""
-    with Signals() as stopping:
+    with PodSignals(_SECONDS_TO_FINISH.get(name, _SOON)) as stopping:
         try:
             if name in {"plan", "ask"}:
                 # Each step imports only what it needs: a pod's start-up is part of its work.
@@ -108,16 +168,26 @@ def step(  # noqa: PLR0913 - one argument per option
 
                 if batch is None:
                     raise UsageError("--step batch: needs --batch")
-                return _batch(place, run_id, BatchOrder(batch, round_number, workers), stopping)
+                order = BatchOrder(batch, round_number, workers)
+                return _batch(place, run_id + generation, order, stopping)
             if name == "check":
-                return _check(place, run_id)
+                return _check(place, run_id + generation)
             return _summarise(place, run_id, failures, allow_incomplete=allow_incomplete)
-        except StoppedError as error:
+        except (StoppedError, KeyboardInterrupt) as error:
             from trading_runtime.argo.outputs import write_termination_message
 
-            write_termination_message(f"stopped: {error}")
-            say(f"stopped: {error}", err=True)
-            return stopping.exit_code
+            write_termination_message(stopping.said_of(error))
+            return _ended_by(stopping.report(error), name)
+
+
+def _ended_by(exit_code: int, name: str) -> int:
+    """Return the exit code of a step that a signal ended.
+
+    The summary's is 0, and its outputs are missing, which Argo takes for an error of the pod. Any
+    other code would be a failure: Argo tries no failure of the summary again, so that the words of
+    a run that failed are the workflow's.
+    """
+    return Kind.OK.exit_code if name == "summary" and exit_code == _TERMINATED else exit_code
 
 
 def _plan(experiment: str, run_id: str, settings: PodSettings) -> int:
@@ -159,7 +229,7 @@ def _ask(experiment: str, run_id: str, settings: PodSettings, number: int) -> in
         raise
     write_outputs(
         {
-            "run_id": asked.run_id,
+            "generation": asked.run_id.removeprefix(run_id),
             **_counted(asked.batch_tasks),
             "rounds": str(asked.rounds),
             "search": asked.ended,

@@ -11,7 +11,7 @@ import click
 from trading_runtime.cli.options import JSON
 from trading_runtime.cli.terminal import say
 from trading_runtime.errors import StorageError, TransientError
-from trading_runtime.planning.plan import BATCH_SECONDS, MOST_BATCHES
+from trading_runtime.planning.pod_batches import BATCH_SECONDS, MOST_BATCHES
 
 if TYPE_CHECKING:
     from trading_runtime.argo.argo_command import ArgoCommand, Sight

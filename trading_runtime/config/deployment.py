@@ -228,25 +228,34 @@ _NOWHERE = "no-dataset"
 
 
 def as_experiment(deployment: Deployment) -> Experiment:
-    """Return the experiment that asks for the same trading: one window, one point."""
+    """Return the experiment that asks for the same trading: one window, one point.
+
+    Its parts were checked in the deployment: checking them again would build their validators.
+    """
     data, execution = deployment.data, deployment.execution
     if isinstance(data, ReplayData):
-        dataset = DatasetSettings(path=data.dataset, instruments=data.instruments, types=data.types)
-        partitions = PartitionSettings(start=data.start, end=data.end)
+        dataset = DatasetSettings.model_construct(
+            path=data.dataset, instruments=data.instruments, types=data.types
+        )
+        partitions = PartitionSettings.model_construct(start=data.start, end=data.end)
     else:
-        dataset = DatasetSettings(path=deployment.record or _NOWHERE, instruments=data.instruments)
-        partitions = PartitionSettings()
+        dataset = DatasetSettings.model_construct(
+            path=deployment.record or _NOWHERE, instruments=data.instruments
+        )
+        partitions = PartitionSettings.model_construct()
     if isinstance(execution, SimulatedExecution):
-        venue = VenueSettings(**execution.model_dump(exclude={"venue"}))
+        venue = VenueSettings.model_construct(
+            **{name: getattr(execution, name) for name in VenueSettings.model_fields}
+        )
     else:
         # What the account holds is known once the venue has said it.
-        venue = VenueSettings(
+        venue = VenueSettings.model_construct(
             account_type=execution.account_type,
             balances=[f"1 {execution.currency}"],
-            fees=NoFees(model="none"),
+            fees=NoFees.model_construct(model="none"),
             order_rate_limit=execution.order_rate_limit,
         )
-    return Experiment(
+    return Experiment.model_construct(
         name=deployment.name,
         labels=deployment.labels,
         dataset=dataset,
@@ -353,7 +362,7 @@ def _conflicts(deployment: Deployment) -> Iterator[tuple[tuple[Key, ...], str]]:
                 ("execution", name),
                 "the engine's simulated venue for sessions does not have it; leave it out",
             )
-    latency: dict[str, Any] = execution.latency.model_dump()
+    latency: dict[str, Any] = execution.latency.plain()
     if any(latency.values()) and isinstance(data, ReplayData) and data.pace != "real":
         yield (
             ("execution", "latency"),

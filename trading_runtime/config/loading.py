@@ -238,7 +238,7 @@ def explicit(experiment: Experiment) -> dict[str, Any]:
     of ``parameters``) are floats, which such numbers were checked to fit exactly. Reading it again
     gives an equal experiment.
     """
-    content = experiment.model_dump(mode="python", by_alias=True)
+    content = experiment.plain(by_alias=True)
     if experiment.search is not None:
         del content["sampling"]  # a file says one of the two
     content["strategy"]["config"] = _plain(content["strategy"]["config"], as_float=True)

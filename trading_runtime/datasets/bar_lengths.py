@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
 
 from trading_runtime.units import DAY, NANOSECONDS
 
@@ -47,3 +51,11 @@ def bar_length(specification: str, zone: str) -> BarLength | None:
         change = 3_600 * 10**9 if zone != "UTC" else 0
         return BarLength(step * shortest - change, step * (shortest + slack), f"{step}{sign}")
     return None
+
+
+def local_offset(ns: pl.Series, step: str, zone: str) -> pl.Series:
+    """Return times moved by calendar units such as ``1d`` or ``1mo`` in local time of ``zone``."""
+    import polars as pl
+
+    moments = ns.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone)
+    return moments.dt.offset_by(step).dt.epoch("ns")

@@ -12,7 +12,7 @@ from trading_runtime.datasets.book_rows import YES_OR_NO
 from trading_runtime.datasets.columns import NumberFormat, read_words
 from trading_runtime.datasets.row_checks import shown
 from trading_runtime.datasets.time_columns import dates_alone
-from trading_runtime.units import parse_duration
+from trading_runtime.units import DAY, parse_duration
 
 if TYPE_CHECKING:
     from trading_runtime.datasets.data_file import CustomSeries, FieldType
@@ -39,8 +39,19 @@ def file_metadata(series: CustomSeries, identifier: str) -> dict[str, str]:
 
 
 def known_at(times: pl.Series, series: CustomSeries) -> pl.Series:
-    """Return when rows of these times are known."""
-    return times if series.delay in {None, "none"} else times + parse_duration(series.delay)
+    """Return when rows of these times are known: after whole days, as a day ends in local time."""
+    if series.delay in {None, "none"}:
+        return times
+    delay = parse_duration(series.delay)
+    later = times + delay
+    if delay % DAY or series.time_zone == "UTC":
+        return later
+    zone = series.time_zone
+    local = times.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone)
+    ends = local.dt.replace_time_zone(None).dt.offset_by(f"{delay // DAY}d")
+    # An hour that comes twice counts as the second, and one that is left out is a time of no day.
+    ends = ends.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
+    return ends.dt.epoch("ns").fill_null(later)
 
 
 def refuse_dates(

@@ -113,9 +113,14 @@ class QuoteSeries(SeriesSettings):
     """The columns of the values."""
     size: Amount | None = None
     """The size at bid and ask of every quote, for files without sizes."""
+    blank_side: Literal["refuse", "unchanged"] = "refuse"
+    """What a blank bid or ask is: unusable, or the one of the row above, as in MetaTrader's ticks.
+    Rows in which both are blank change nothing, and are left out."""
 
     @model_validator(mode="after")
     def _one_size(self) -> QuoteSeries:
+        if self.blank_side == "unchanged" and self.sort:
+            raise ValueError("'blank_side: unchanged' needs rows in order of time, without 'sort'")
         named = [self.columns.bid_size is not None, self.columns.ask_size is not None]
         if self.size is not None and any(named):
             raise ValueError("give either 'size' or the columns bid_size and ask_size, not both")
@@ -243,7 +248,8 @@ class CustomSeries(SeriesSettings):
     """The columns of the times."""
     delay: Duration | Literal["none"] | None = None
     """How long after its time a row is known: strategies see it then. Rows that have only a date
-    need it: ``1d`` for values of a whole day, ``none`` for those that are known as it begins."""
+    need it: ``1d`` for values of a whole day, ``none`` for those that are known as it begins. Whole
+    days end with the day in ``time_zone``, where some have 23 or 25 hours."""
 
     @model_validator(mode="after")
     def _one_meaning_of_each(self) -> CustomSeries:
@@ -443,11 +449,19 @@ def _needs_positions(index: int, series: Series) -> list[str]:
         if any(isinstance(part, str) for part in _as_list(column))
     ]
     messages = []
-    if names:
-        what = "a file without header has" if series.header is False else "'header: auto' takes"
+    what = "a file without header has" if series.header is False else "'header: auto' takes"
+    fields = [name for name in names if isinstance(series, CustomSeries) and name in series.fields]
+    columns = [name for name in names if name not in fields]
+    if columns:
         messages.append(
             f"series[{index}].columns: {what} positions instead of names; "
-            f"give numbers counted from 1 for {', '.join(names)}"
+            f"give numbers counted from 1 for {', '.join(columns)}"
+        )
+    if fields:
+        kind = series.field_types[fields[0]]  # type: ignore[union-attr]
+        messages.append(
+            f"series[{index}].fields: {what} positions instead of names; give numbers counted from "
+            f'1 for {", ".join(fields)}: {{"{fields[0]}": {{"type": "{kind}", "column": 2}}}}'
         )
     filters = [*(series.where or {}), *([] if series.split_by is None else [series.split_by])]
     if any(not str(column).isdecimal() for column in filters):

@@ -23,7 +23,18 @@ class Format(Model):
     about: str
     """Whose files these are, and what they contain."""
     instrument: str
-    """The type of instrument that is created when no instrument file is given."""
+    """The type of instrument that is created when no instrument file is given. With ``Any``, a
+    symbol that is no pair is a stock."""
+    note: str | None = None
+    """What an import says about the numbers in the files."""
+    note_of_perpetuals: str | None = None
+    """What an import says about a perpetual that it creates."""
+    width: int | None = None
+    """The number of columns, where a file of another kind would be read without an error."""
+    also: str | None = None
+    """A format of the vendor's other files, which are easily mistaken for these."""
+    is_text: bool = True
+    """Whether the files are CSV; others have columns with types."""
     symbol_column: str | None = None
     """The symbol column of files with several instruments."""
     asks: tuple[str, ...] = Field((), strict=False)

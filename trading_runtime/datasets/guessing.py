@@ -6,23 +6,25 @@ import contextlib
 import csv
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from trading_runtime.datasets.columns import NumberFormat
 from trading_runtime.datasets.data_file import BarSeries
 from trading_runtime.datasets.formats import Format, formats
-from trading_runtime.datasets.importing import bar_as_long_as, currencies_of
+from trading_runtime.datasets.importing import bar_as_long_as
 from trading_runtime.datasets.raw_files import RawFile, find_files
+from trading_runtime.datasets.row_checks import shown
 from trading_runtime.datasets.time_formats import EPOCH, EPOCH_DIGITS, ISO
-from trading_runtime.datasets.time_guesses import fitting_formats
+from trading_runtime.datasets.time_guesses import EXCEL_DAYS, fitting_formats, odd_ones
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 ASKED = "?"
@@ -35,13 +37,14 @@ _NAMES = {
     "timestamp": (
         "unix", "timestamp", "time", "datetime", "date", "opentime", "ts", "tsevent", "gmttime",
         "localtime", "timeeet", "timeutc", "etcutc", "transacttime", "createdtime", "windowstart",
-        "calctime",
+        "calctime", "datum",
     ),
-    "open": ("open", "o", "openprice"),
-    "high": ("high", "h", "highprice"),
-    "low": ("low", "l", "lowprice"),
-    "close": ("close", "c", "last", "closeprice"),
-    "volume": ("volume", "vol", "v", "tickvol", "tickvolume"),
+    # Letters other than a to z are left out: erffnung is Eröffnung.
+    "open": ("open", "o", "openprice", "erffnung", "ouv", "ouverture"),
+    "high": ("high", "h", "highprice", "hoch", "haut"),
+    "low": ("low", "l", "lowprice", "tief", "bas"),
+    "close": ("close", "c", "last", "closeprice", "closelast", "schluss", "clot", "clture"),
+    "volume": ("volume", "vol", "v", "tickvol", "tickvolume", "volumen"),
     "price": ("price", "p"),
     "size": ("size", "qty", "quantity", "amount", "q", "volume", "vol"),
     "trade_id": ("tradeid", "id", "aggtradeid", "trdmatchid"),
@@ -64,6 +67,10 @@ _FOUND_BY_NAME = frozenset({
     "timestamp", "open", "high", "low", "close", "volume", "price", "size", "bid", "ask",
 })  # fmt: skip
 """Columns that need no setting when they have these names."""
+_GROUPED = re.compile(
+    r"[+-]?[0-9]{1,3}(?P<sign>[,.' ])[0-9]{3}(?:(?P=sign)[0-9]{3})*(?:(?P<decimal>[.,])[0-9]*)?"
+)
+"""Numbers with a sign between thousands: 1,234.5, 1.234,5, 1'234.5."""
 _BARS_WITHOUT_HEADER = 5
 """Columns of a time and four prices."""
 
@@ -80,15 +87,17 @@ class Guess:
     """Keys that must be filled in, and why."""
     format: str | None = None
     """The known format that has its columns."""
+    drops: bool = False
+    """Whether rows that cannot be used will be left out."""
 
 
-def guess(path: Path, instrument: str | None) -> Guess:
-    """Guess what the raw file at ``path`` contains.
+def guess(path: Path, instrument: str | None, *, drops: bool = False) -> Guess:
+    """Guess what the raw file at ``path`` contains, with ``drops`` by the rows that can be used.
 
     Raises ``DataError`` for a file that cannot be read, or whose price columns cannot be
     identified.
     """
-    found = Guess({"files": path.name, "instrument": instrument or ASKED})
+    found = Guess({"files": path.name, "instrument": instrument or ASKED}, drops=drops)
     if instrument is None:
         found.asks.append(("instrument", "whose rows they are: SYMBOL.VENUE"))
     base = BarSeries.model_construct(
@@ -97,11 +106,16 @@ def guess(path: Path, instrument: str | None) -> Guess:
     )  # fmt: skip
     file = find_files([([str(path)], base)])[0]
     rows, names = _table(file, found)
-    columns = _columns(names, rows, found)
-    times = _times(columns, rows, found)
+    if not rows:
+        raise DataError(f"{file.name}: the file holds no rows")
+    try:
+        columns = _columns(names, rows, found)
+        times = _times(columns, rows, found)
+    except DataError as error:
+        raise DataError(f"{file.name}: {error}") from error
     _spacing(times, found)
     _digits(columns, rows, found)
-    _format(names, found)
+    _format(names, found, is_text=file.is_text)
     return found
 
 
@@ -125,32 +139,29 @@ def format_like(path: Path) -> str | None:
     return None
 
 
-def guess_format(
-    path: Path, instrument: str, given: Collection[str], currency: str | None
-) -> tuple[Format, Guess]:
+def guess_format(path: Path, instrument: str, given: Mapping[str, Any]) -> tuple[Format, Guess]:
     """Return the format of the raw file at ``path``, and what it was made from.
 
     ``given`` are the settings that the user states. Raises ``UsageError`` that names those that are
     missing, and otherwise what ``guess`` raises.
     """
-    found = guess(path, instrument)
+    found = guess(path, instrument, drops=given.get("on_bad_row") == "drop")
     missing = [
         f"{path}: does not show {why}; give {key}, for example '{_OPTIONS[key]}'"
         for key, why in found.asks
         if key in _OPTIONS and key not in given
     ]
     if missing:
+        if found.format is not None:
+            hint = f"give --format {found.format}, which answers most of this"
+            missing.append(f"{path}: has the columns of {found.format}; {hint}")
         raise UsageError("\n".join(missing))
     table = {
         key: value
         for key, value in found.series.items()
         if key not in _OF_ANOTHER_FILE and value != ASKED
     }
-    kind = "Equity"
-    with contextlib.suppress(UsageError):
-        currencies_of(instrument.rpartition(".")[0], currency)
-        kind = "CurrencyPair"
-    return Format(about="guessed", instrument=kind, series=[table]), found
+    return Format(about="guessed", instrument="Any", series=[table]), found
 
 
 def _table(file: RawFile, found: Guess) -> tuple[list[list[str]], list[str] | None]:
@@ -194,8 +205,6 @@ def _columns(
     names: list[str] | None, rows: list[list[str]], found: Guess
 ) -> dict[str, tuple[int, ...]]:
     """Fill in type and columns; return the places of the columns by role."""
-    if not rows:
-        raise DataError("the file holds no rows")
     if names is None:
         return _columns_by_place(rows, found)
     plain = [re.sub(r"[^a-z]", "", name.lower()) for name in names]
@@ -204,18 +213,18 @@ def _columns(
         for role, known in _NAMES.items()
         if any(name in plain for name in known)
     }
+    if {"open", "high", "low", "price"} <= set(places):
+        # Investing.com's name of the last price.
+        places.setdefault("close", places["price"])
     kind = _kind_of(places, names)
     if "volume" not in places:
-        volumes = [at for at, name in enumerate(plain) if name.startswith("volume")]
-        places |= {"volume": volumes[0]} if volumes else {}
-        if kind == "bars" and not volumes:
-            found.series["volume"] = ASKED
-            found.asks.append(("volume", 'the volume of every bar, as the file has none: "1000"'))
+        _volume(kind, names, plain, places, found)
     used: dict[str, tuple[int, ...]] = {
         role: (place,) for role, place in places.items() if role in _ROLES[kind]
     }
-    if {"date", "time"} <= set(plain):
-        used["timestamp"] = (plain.index("date"), plain.index("time"))
+    for date, time in (("date", "time"), ("datum", "zeit"), ("datum", "uhrzeit")):
+        if {date, time} <= set(plain):
+            used["timestamp"] = (plain.index(date), plain.index(time))
     if "buyer_maker" in used:
         used.pop("aggressor", None)
     columns = {
@@ -233,6 +242,21 @@ def _columns(
     return used
 
 
+def _volume(
+    kind: str, names: list[str], plain: list[str], places: dict[str, int], found: Guess
+) -> None:
+    """Find a column of volumes such as ``Volume BTC``, or ask for the volume of bars."""
+    volumes = [at for at, name in enumerate(plain) if name.startswith("volume")]
+    if volumes:
+        places["volume"] = volumes[0]
+    elif kind == "bars":
+        found.series["volume"] = ASKED
+        found.asks.append(("volume", 'the volume of every bar, as the file has none: "1000"'))
+    if kind == "bars" and len(volumes) > 1:
+        others = ", ".join(repr(names[at]) for at in volumes[1:])
+        found.seen.append(("volume", f"{names[volumes[0]]!r}, the first beside {others}"))
+
+
 def _kind_of(places: dict[str, int], names: list[str]) -> str:
     for kind, needed in (
         ("bars", {"open", "high", "low", "close"}),
@@ -243,8 +267,8 @@ def _kind_of(places: dict[str, int], names: list[str]) -> str:
             return kind
     raise DataError(
         f"the columns {', '.join(map(repr, names[:20]))} are neither of bars (open, high, low, "
-        "close), nor of quotes (bid, ask), nor of trades (price, size), each with a time; write "
-        "the settings by hand"
+        "close), nor of quotes (bid, ask), nor of trades (price, size), each with a time; give "
+        "the columns these names, or write a data file by hand"
     )
 
 
@@ -255,7 +279,7 @@ def _columns_by_place(rows: list[list[str]], found: Guess) -> dict[str, tuple[in
     numbers = [at for at in range(len(times), len(first)) if _NUMBER.fullmatch(first[at].strip())]
     if len(numbers) + 1 < _BARS_WITHOUT_HEADER or not all(_is_bar(row, numbers) for row in rows):
         raise DataError(
-            f"the file has no header, and its {len(first)} columns are not a time, open, high, low "
+            f"has no header, and its {len(first)} columns are not a time, open, high, low "
             "and close; name its format with --format (see 'trading-runtime data formats'), or "
             "write the settings by hand, with positions in 'columns'"
         )
@@ -283,10 +307,24 @@ def _is_bar(row: Sequence[str], numbers: Sequence[int]) -> bool:
 def _times(columns: dict[str, tuple[int, ...]], rows: list[list[str]], found: Guess) -> pl.Series:
     texts = pl.Series([" ".join(row[at].strip() for at in columns["timestamp"]) for row in rows])
     fitting = fitting_formats(texts)
+    if not fitting and (odd := odd_ones(texts)) is not None:
+        if not found.drops:
+            row = shown(",".join(rows[int(odd.arg_max() or 0)]))
+            raise DataError(
+                f"the row {row} has no time such as {texts[0]!r}; remove such lines, or leave them "
+                "out with '--set on_bad_row=drop'"
+            )
+        texts = texts.filter(~odd)
+        fitting = fitting_formats(texts)
     if not fitting:
         found.series["timestamp_format"] = ASKED
         found.asks.append(("timestamp_format", f"how times such as {texts[0]!r} are written"))
         return pl.Series([], dtype=pl.Int64)
+    if "epoch" in fitting and texts.cast(pl.Float64, strict=False).is_between(*EXCEL_DAYS).all():
+        raise DataError(
+            f"times such as {texts[0]!r} look like the days that Excel counts; format the column "
+            "as dates there, and save the sheet again"
+        )
     form = next(iter(fitting))
     swapped = form.replace("%m/%d", "%d/%m")
     if swapped != form and swapped in fitting:
@@ -296,8 +334,8 @@ def _times(columns: dict[str, tuple[int, ...]], rows: list[list[str]], found: Gu
         )
     elif form != "iso":
         found.series["timestamp_format"] = form
-    shown = {"epoch": f"since 1970, such as {texts[0]}", "iso": "ISO 8601"}
-    found.seen.append(("times", shown.get(form, form)))
+    names = {"epoch": f"since 1970, such as {texts[0]}", "iso": "ISO 8601"}
+    found.seen.append(("times", names.get(form, form)))
     has_zone = (
         form == "epoch"
         or form.endswith("%z")
@@ -340,22 +378,45 @@ def _digits(columns: dict[str, tuple[int, ...]], rows: list[list[str]], found: G
         what: [row[columns[role][0]].strip() for role in roles if role in columns for row in rows]
         for what, roles in (("tick", prices), ("lot", sizes))
     }
-    with_comma = [text for text in texts["tick"] if "," in text]
-    commas = bool(with_comma) and not any("." in text for text in texts["tick"])
-    if commas and all(re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+", text) for text in with_comma):
-        found.series["decimal"] = ASKED
-        found.asks.append(("decimal", f"whether {with_comma[0]!r} is a fraction or thousands"))
-    elif commas:
-        found.series["decimal"] = ","
-        found.seen.append(("decimal", "','"))
+    form = _number_format(texts["tick"] + texts["lot"], texts["tick"], found)
+    if any(text[-1:] in "KMBT" for text in texts["lot"] if text):
+        form = replace(form, suffixes=True)
+        found.series["suffixes"] = True
+        found.seen.append(("suffixes", "numbers such as 58.41M"))
     for what, values in texts.items():
-        plain = [text.replace(",", ".") if commas else text for text in values]
-        if what == "lot" and any(text[-1:] in "KMBT" for text in plain if text):
-            found.series["suffixes"] = True
-            found.seen.append(("suffixes", "numbers such as 58.41M"))
+        plain = form.plain(pl.Series(values, dtype=pl.String)).to_list()
         increment = format(Decimal(1).scaleb(-_most_digits(plain)), "f")
         if plain:
             found.seen.append((what, f"{increment}, by the digits of the first rows"))
+
+
+def _number_format(numbers: list[str], prices: list[str], found: Guess) -> NumberFormat:
+    """Find out what separates decimals and thousands."""
+    grouped = next((text for text in numbers if _GROUPED.fullmatch(text)), None)
+    with_comma = [text for text in prices if "," in text]
+    has_point = any("." in text for text in prices)
+    decimal, thousands = ".", None
+    if grouped is not None:
+        # The last sign is that of decimals: 1.234,5 and 1,234.5.
+        match = _GROUPED.fullmatch(grouped)
+        thousands = match["sign"] if match is not None else None
+        ends = match["decimal"] if match is not None else None
+        decimal = ends or ("," if thousands == "." else ".")
+        if ends is None and thousands == "," and not has_point and with_comma:
+            found.series["decimal"] = ASKED
+            found.asks.append(("decimal", f"whether {grouped!r} is a fraction or thousands"))
+            return NumberFormat()
+        if ends is None and thousands == ".":
+            # Volumes of 1.000 beside prices of 1,5; else 1.000 is one.
+            thousands = "." if with_comma and not has_point else None
+            decimal = "," if with_comma and not has_point else "."
+    elif with_comma and not has_point:
+        decimal = ","
+    for key, value, usual in (("decimal", decimal, "."), ("thousands", thousands, None)):
+        if value != usual:
+            found.series[key] = value
+            found.seen.append((key, repr(value)))
+    return NumberFormat(decimal, thousands)
 
 
 def _most_digits(texts: Iterable[str]) -> int:
@@ -364,7 +425,7 @@ def _most_digits(texts: Iterable[str]) -> int:
     return max((length for length in lengths if length <= 8), default=0)  # noqa: PLR2004 - ticks have fewer
 
 
-def _format(names: list[str] | None, found: Guess) -> None:
+def _format(names: list[str] | None, found: Guess, *, is_text: bool) -> None:
     """Say which known format has most of these columns, and their separator and times."""
     if names is None:
         return
@@ -381,6 +442,7 @@ def _format(names: list[str] | None, found: Guess) -> None:
         places = [part for part in parts if isinstance(part, int)]
         if (
             texts
+            and form.is_text == is_text
             and texts <= set(names)
             and max(places, default=0) <= len(names)
             and form.symbol_column in {None, *names}

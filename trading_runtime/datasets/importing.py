@@ -22,6 +22,7 @@ from trading_runtime.datasets.data_file import (
 )
 from trading_runtime.datasets.instrument_facts import StatedInstrument
 from trading_runtime.datasets.number_columns import price_columns, scale_of, size_columns
+from trading_runtime.datasets.pairs import QUOTES, currencies_of, pairs_in
 from trading_runtime.datasets.raw_files import RawFile, find_files
 from trading_runtime.datasets.remote_files import is_address
 from trading_runtime.datasets.row_checks import shown
@@ -31,25 +32,33 @@ from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import DAY, NANOSECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from trading_runtime.datasets.formats import Format
 
 _PLACE = Path("data import")
 """What messages name instead of a data file."""
 _UNKNOWN_BAR = "1-MINUTE-LAST"
-_BAR_UNITS = ((DAY, "DAY"), (NANOSECONDS["h"], "HOUR"), (NANOSECONDS["m"], "MINUTE"))
+_SECOND = NANOSECONDS["s"]
+_BAR_UNITS = (
+    (DAY, "DAY", 1), (NANOSECONDS["h"], "HOUR", 24), (NANOSECONDS["m"], "MINUTE", 60),
+    (_SECOND, "SECOND", 60),
+)  # fmt: skip
+"""Units of bars, and how many of them are one of the next."""
 _MONTH = range(28 * DAY, 31 * DAY + 1)
 _MOST_BLOCKS = 4
-_QUOTES = (
-    "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDE", "DAI", "USD", "EUR", "GBP", "JPY", "CHF",
-    "AUD", "CAD", "NZD", "TRY", "BRL", "KRW", "BTC", "ETH", "BNB", "XBT",
-)  # fmt: skip
 _TICK = re.compile(r"[0-9]+(\.[0-9]+)?")
 _COLUMNS = {"tick": ("prices", price_columns), "lot": ("sizes", size_columns)}
 """What a tick and a lot are increments of."""
-_SECOND = NANOSECONDS["s"]
+_CONTRACT = re.compile(
+    # ESH4, ESH2024, ES.FUT, ES.c.0, ES=F; AAPL240119C00190000.
+    r"[A-Z0-9]{1,4}[FGHJKMNQUVXZ]([0-9]{1,2}|20[0-9]{2})|.+\.(FUT|OPT|[cnv]\.[0-9])|.+=F"
+    r"|[A-Z]{1,6} *[0-9]{6}[CP][0-9]{8}"
+)
+"""Symbols of futures and options."""
 _MOST_DIGITS = 8
+_TINY, _MOST_DIGITS_OF_TINY = 1e-4, 16
+"""Prices of a thousandth of a cent and less need more digits."""
 _USUAL_DIGITS = 4
 _EXACT_DIGITS = 15
 """Digits that a number of 64 bits keeps."""
@@ -102,6 +111,7 @@ def plan_import(
             )
     found: list[str] = []
     loaded = _load(_document(form, paths, options))
+    _refuse_other_width(form, loaded)
     bars = [item for item in loaded.preparation.series if isinstance(item, BarSeries)]
     given = options.bar is not None or all("bar" in entry for entry in form.series)
     if bars and not given:
@@ -110,7 +120,23 @@ def plan_import(
         found.append(f"bar          {bar}, from the distance of the rows; --bar says another")
         loaded = _load(_document(form, paths, options))
     instrument = _instrument(form, loaded, options, found) if defines else None
+    if form.note is not None:
+        found.append(f"{'note':<12} {form.note}")
     return Import(loaded, instrument, tuple(found))
+
+
+def _refuse_other_width(form: Format, loaded: LoadedPreparation) -> None:
+    """Raise ``DataError`` for files of another number of columns than the format has."""
+    if form.width is None:
+        return
+    for series in loaded.preparation.series:
+        for file in find_files(loaded.inputs(series)):
+            width = len(file.column_names())
+            if width != form.width:
+                raise DataError(
+                    f"{file.name}: has {width} columns, and files of this format {form.width}; "
+                    "see 'trading-runtime data formats' for others"
+                )
 
 
 def _document(form: Format, paths: Sequence[str], options: ImportOptions) -> dict[str, Any]:
@@ -206,9 +232,11 @@ def bar_as_long_as(step: int, where: str) -> str:
         return "1-WEEK-LAST"
     if step in _MONTH:
         return "1-MONTH-LAST"
-    for length, unit in (*_BAR_UNITS, (_SECOND, "SECOND")):
-        if step % length == 0 and (unit != "DAY" or step == DAY):
-            return f"{step // length}-{unit}-LAST"
+    for length, unit, most in _BAR_UNITS:
+        number, rest = divmod(step, length)
+        # The engine has bars that fill the next longer unit.
+        if number and not rest and most % number == 0:
+            return f"{number}-{unit}-LAST"
     raise UsageError(f"{where}: its rows are not as far apart as bars; give --bar")
 
 
@@ -219,17 +247,19 @@ def _instrument(
     if not name or not venue:
         raise UsageError(f"--instrument {options.instrument!r}: write SYMBOL.VENUE")
     sizes = _increments(loaded, options, found)
-    kind = "CryptoPerpetual" if name.endswith("-PERP") else form.instrument
-    if kind == "Equity" and _is_pair(name):
-        kind = "CurrencyPair"
+    kind = _kind_of(form, name, options)
     if kind == "Equity":
+        currency = options.currency or "USD"
+        found.append(
+            f"{'instrument':<12} {name} is taken for a stock in {currency}; --currency says "
+            "another, --instruments FILE defines anything else"
+        )
         return StatedInstrument(
-            type=kind,
-            id=options.instrument,
-            currency=options.currency or "USD",
-            price_increment=sizes["tick"],
+            type=kind, id=options.instrument, currency=currency, price_increment=sizes["tick"]
         )
     base, quote = currencies_of(name, options.currency)
+    if kind == "CryptoPerpetual":
+        found += [f"{'instrument':<12} {note}" for note in _notes(form, base, quote)]
     return StatedInstrument(
         type=kind,
         id=options.instrument,
@@ -239,6 +269,41 @@ def _instrument(
         size_increment=sizes["lot"],
         settlement_currency=quote if kind == "CryptoPerpetual" else None,
     )
+
+
+def _kind_of(form: Format, name: str, options: ImportOptions) -> str:
+    """Return the type of the instrument; raises ``UsageError`` for one that needs a file."""
+    if name.endswith("-PERP"):
+        return "CryptoPerpetual"
+    kind = form.instrument
+    if kind == "Any":
+        try:
+            currencies_of(name, options.currency)
+        except UsageError:
+            kind = "Equity"
+        else:
+            return "CurrencyPair"
+    if kind != "Equity":
+        return kind
+    if _is_pair(name) or pairs_in(name) or ":" in name:
+        return "CurrencyPair"
+    if _CONTRACT.fullmatch(name):
+        raise UsageError(
+            f"--instrument: {name!r} looks like a future or an option; define it, with its "
+            "multiplier and expiry, in an instrument file, and give it with --instruments FILE"
+        )
+    return kind
+
+
+def _notes(form: Format, base: str, quote: str) -> Iterator[str]:
+    """Yield what may be wrong with a perpetual of which only the symbol is known."""
+    if form.note_of_perpetuals is not None:
+        yield form.note_of_perpetuals
+    if quote == "USD":
+        yield (
+            f"sizes are taken to be in {base}, settled in USD; for contracts of USD that are "
+            f"settled in {base} (inverse) give --instruments FILE"
+        )
 
 
 def _increments(
@@ -275,36 +340,13 @@ def _increments(
 def _is_pair(symbol: str) -> bool:
     """Tell whether a symbol in files of stocks is a pair, such as BTC/USD; BRK-B is a stock."""
     base, sign, quote = symbol.replace("-", "/").partition("/")
-    return bool(base and sign) and quote.upper() in _QUOTES
-
-
-def currencies_of(symbol: str, quote: str | None) -> tuple[str, str]:
-    """Return base and quote currency of a symbol such as BTCUSDT, EUR/USD or ETH-USD-PERP.
-
-    Raises ``UsageError`` when the symbol does not show them.
-    """
-    if ":" in symbol:
-        pair = symbol.partition(":")[0]
-        raise UsageError(
-            f"--instrument: {symbol!r} has a colon; write {pair}-PERP for a perpetual, {pair} for "
-            "a spot pair"
-        )
-    plain = symbol.removesuffix("-PERP").removesuffix("-SWAP").upper()
-    parts = re.split(r"[/_-]", plain)
-    if len(parts) == 2 and all(parts):  # noqa: PLR2004 - base and quote
-        return parts[0], parts[1]
-    for known in [quote] if quote else _QUOTES:
-        if plain.endswith(known) and plain != known:
-            return plain.removesuffix(known), known
-    raise UsageError(
-        f"--instrument: the currencies of {symbol!r} are not clear; write them apart as in "
-        "BTC/USDT, give --currency for the one that prices are in, or --instruments FILE"
-    )
+    return bool(base and sign) and quote.upper() in QUOTES
 
 
 def _digits(loaded: LoadedPreparation, columns: Callable[[Series], Sequence[str]]) -> int:
     """Return the largest number of decimal places in the first rows of the files."""
     most = 0
+    largest = 0.0
     for series in loaded.preparation.series:
         roles = column_roles(series)
         names = [name for name in columns(series) if name in roles]
@@ -317,12 +359,16 @@ def _digits(loaded: LoadedPreparation, columns: Callable[[Series], Sequence[str]
             for number, raw in enumerate(file.blocks(roles)):
                 texts = pl.concat([raw[name].cast(pl.String) for name in names])
                 texts = written.plain(texts.str.strip_chars())
-                is_rounded = series.off_tick == "round"
+                rounds = {"round", "round_sizes"} if columns is size_columns else {"round"}
+                is_rounded = series.off_tick in rounds
                 digits = _digits_of(texts, scale_of(series, names[0]), is_rounded=is_rounded)
                 most = max(most, digits)
+                greatest = texts.cast(pl.Float64, strict=False).max()
+                largest = max(largest, float(greatest or 0))  # type: ignore[arg-type]
                 if number + 1 == _MOST_BLOCKS:
                     break
-    return min(most, _MOST_DIGITS)
+    is_tiny = 0 < largest < _TINY and columns is price_columns
+    return min(most, _MOST_DIGITS_OF_TINY if is_tiny else _MOST_DIGITS)
 
 
 def _digits_of(texts: pl.Series, factor: Decimal, *, is_rounded: bool) -> int:

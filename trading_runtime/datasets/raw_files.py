@@ -58,6 +58,8 @@ _NAMING = re.compile(r"(id|code|name)$")
 """What may follow such a name: ``instId``, ``stock_code``."""
 _BILINGUAL = re.compile(r"/[^\x00-\x7f].*")
 """What follows the English name in a header such as ``price/价格``, in any encoding."""
+_CHECKSUMS = (".checksum", ".md5", ".sha256")
+"""How files end that lie beside raw files, and that a pattern may match."""
 _SYMBOL = re.compile(r"[A-Za-z][A-Za-z0-9]+([./:_ -][A-Za-z0-9]+)*")
 
 
@@ -219,8 +221,9 @@ class RawFile:
             if isinstance(column, int) and column <= len(names) and role not in _TEXT_ROLES
         ]
         missing = any(isinstance(column, str) and column not in names for _, column in columns)
-        all_data = all(_DATUM.fullmatch(name) for name in names if name)
-        if any(_DATUM.fullmatch(name) for name in by_place) or (missing and all_data):
+        # A name may be a number, but hardly two are.
+        is_data = sum(map(bool, map(_DATUM.fullmatch, names))) > 1
+        if any(_DATUM.fullmatch(name) for name in by_place) or (missing and is_data):
             raise DataError(
                 f"{self.name}:{self.settings.skip_rows + 1}: the header is a row of data "
                 f"({', '.join(names[:4])}, ...); set 'header: false' (or 'auto', when only some "
@@ -325,8 +328,10 @@ class RawFile:
                 f"position of '{role}' instead, counted from 1"
             )
         in_english = [_BILINGUAL.sub("", name) for name in names]
-        if in_english.count(column) == 1:
-            return in_english.index(column)
+        in_lower = [name.lower() for name in names]
+        for alike, text in ((in_english, column), (in_lower, column.lower())):
+            if alike.count(text) == 1:
+                return alike.index(text)
         if any("\ufffd" in name for name in names):
             raise DataError(f"{self.name}: the header is not UTF-8; save the file as UTF-8")
         raise DataError(
@@ -578,6 +583,7 @@ def _paths(pattern: str) -> Sequence[RawPath]:
         return find_remote(pattern)
     is_pattern = glob.has_magic(pattern) and not Path(pattern).exists()
     names = sorted(glob.glob(pattern, recursive=True)) if is_pattern else [pattern]  # noqa: PTH207 - patterns may be absolute
+    names = [name for name in names if not (is_pattern and name.lower().endswith(_CHECKSUMS))]
     files = [Path(name) for name in names if Path(name).is_file()]
     if not files:
         what = "no file matches this pattern" if is_pattern else "there is no such file"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import zoneinfo
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
 
+from trading_runtime.datasets.bar_lengths import local_offset
 from trading_runtime.datasets.data_file import (
     BarSeries,
     BookDepthSeries,
@@ -23,6 +26,7 @@ from trading_runtime.units import format_duration, format_instant, parse_duratio
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trading_runtime.datasets.bar_lengths import BarLength
     from trading_runtime.datasets.raw_files import RawFile
     from trading_runtime.datasets.series_rows import SeriesSource
 
@@ -259,7 +263,7 @@ class RowChecks:
                     f"no rows for {empty} before this one; 'max_gap' is {series.max_gap}",
                 )  # fmt: skip
         if isinstance(series, BarSeries) and self._may_split:
-            yield from _splits(frame)
+            yield from _splits(frame, series, self._source.length)
         if self._keeps_ids:
             again = ~frame.select(first=pl.struct("ts", "trade_id").is_first_distinct())["first"]
             what = "a trade id that came before at the same time"
@@ -269,11 +273,18 @@ class RowChecks:
         return self._source.files[int(frame["file"][at])].where(int(frame["row"][at]))
 
 
-def _splits(frame: pl.DataFrame) -> Iterator[_Finding]:
+def _splits(frame: pl.DataFrame, series: BarSeries, length: BarLength | None) -> Iterator[_Finding]:
     split, ratio = looks_split(frame["open"], frame["close"])
     if (at := _first(split)) is not None:
         time = int(frame["ts"][at])
-        day = format_instant(time - 1)[:10]
+        # 'splits' goes by the times in the file and its zone.
+        zone, written = zoneinfo.ZoneInfo(series.time_zone), time - 1
+        if series.timestamp_marks == "open" and length is not None:
+            written = time - length.longest
+            if length.calendar_step is not None:
+                closes = pl.Series([time])
+                written = local_offset(closes, f"-{length.calendar_step}", series.time_zone)[0]
+        day = dt.datetime.fromtimestamp(written // 10**9, zone).date().isoformat()
         yield _Finding(
             "split", split,
             f"the bar that closes at {format_instant(time)} opens at a split of {ratio} of the "

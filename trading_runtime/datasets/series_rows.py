@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trading_runtime.datasets.bar_lengths import BarLength, bar_length
+from trading_runtime.datasets.bar_lengths import BarLength, bar_length, local_offset
 from trading_runtime.datasets.book_rows import (
     absent_levels,
     read_changes,
@@ -42,7 +42,7 @@ from trading_runtime.datasets.number_columns import one_tick, price_columns, sca
 from trading_runtime.datasets.row_checks import RowProblems, shown
 from trading_runtime.datasets.splits import adjusted, factors
 from trading_runtime.datasets.symbols import Symbols
-from trading_runtime.datasets.time_columns import TimeFault, dates_alone, local_offset, read_times
+from trading_runtime.datasets.time_columns import TimeFault, dates_alone, read_times
 from trading_runtime.datasets.time_doubts import TimeDoubts
 from trading_runtime.datasets.time_formats import EPOCH, EPOCH_DIGITS
 from trading_runtime.errors import DataError, UsageError
@@ -77,6 +77,21 @@ class SeriesSource:
     """Values that were rounded to the tick, by column."""
     snapped: dict[str, int] = field(default_factory=dict)
     """Values that were off the tick by floating-point noise, by column."""
+
+    _sides: pl.DataFrame | None = None
+    """The last bid and ask, where a blank one means that it is unchanged."""
+
+    def with_both_sides(self, raw: pl.DataFrame) -> pl.DataFrame:
+        """Return quotes with the bids and asks of the rows above where they are blank.
+
+        Rows without either change nothing, and are left out.
+        """
+        sides = raw.select(pl.col("bid", "ask").cast(pl.String).str.strip_chars().replace("", None))
+        above = self._sides if self._sides is not None else sides.clear()
+        filled = pl.concat([above, sides]).select(pl.all().forward_fill())
+        self._sides = filled.tail(1)
+        changes = sides.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+        return raw.with_columns(filled.slice(above.height)).filter(changes)
 
     @property
     def identifier(self) -> str:
@@ -204,6 +219,8 @@ def _read_block(
     block.check_types()
     dropped = len(problems.dropped)
     _refuse_dates_as_closes(block)
+    if isinstance(series, QuoteSeries) and series.blank_side == "unchanged":
+        block = replace(block, raw=source.with_both_sides(raw))
     block, words = _with_words(block)
     raw = block.raw
     times = block.times("timestamp")
@@ -497,7 +514,7 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
         count = int(numbers["snapped"].sum())
         source.snapped[name] = source.snapped.get(name, 0) + count
     is_price = name in price_columns(source.series)
-    rounds = source.series.off_tick == "round"
+    rounds = source.series.off_tick in {"round", "" if is_price else "round_sizes"}
     faults = numbers["fault"]
     if rounds:
         source.rounded.setdefault(name, 0)
@@ -528,7 +545,7 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
         source.rounded[name] += int((faults == Fault.OFF_TICK.value).sum())
     else:
         meanings[Fault.OFF_TICK] = (
-            f"is not a multiple of {increment}, the {what} increment of {instrument.id}",
+            f"is not a multiple of {increment:f}, the {what} increment of {instrument.id}",
             "check its definition (--tick, --lot), or set 'off_tick: round' (--set off_tick=round)",
         )
     raw = block.raw[name]

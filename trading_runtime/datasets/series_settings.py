@@ -129,9 +129,10 @@ class SeriesSettings(Model):
     on_bad_row: Literal["refuse", "drop"] = "refuse"
     """Whether an unusable row causes the series to be refused, or is left out, counted, and kept
     with its reason in the dataset's folder ``quarantine``."""
-    off_tick: Literal["refuse", "round"] = "refuse"
-    """What to do with prices and sizes between two ticks; rounding is half to even, and counted. A
-    value within a billionth of a tick is floating-point noise: accepted, and counted."""
+    off_tick: Literal["refuse", "round", "round_sizes"] = "refuse"
+    """What to do with prices and sizes between two ticks; rounding is half to even, and counted.
+    ``round_sizes`` refuses prices. A value within a billionth of a tick is floating-point noise:
+    accepted, and counted."""
     gate: Gate | None = None
     """Excludes whole days that are not good enough, and records it in the manifest."""
     max_gap: Duration | None = None
@@ -142,7 +143,8 @@ class SeriesSettings(Model):
     """What to do with times that look misread: before 1970-02-01 or after next year, day and month
     exchanged, bars too far apart for their length, working days that close as they begin."""
     mixed_symbols: Literal["refuse", "accept"] = "refuse"
-    """What to do when a symbol column (``symbol``, ``ticker``, ...) contains several symbols."""
+    """What to do when a symbol column (``symbol``, ``ticker``, ...) contains several symbols, or
+    when it or the name of a file says another instrument."""
 
     def described(self) -> dict[str, Any]:
         """Return the settings for the manifest, without the files' locations.
@@ -209,6 +211,6 @@ class SeriesSettings(Model):
 _LATER = frozenset({
     "unusual_times", "mixed_symbols", "members", "skip_rows", "comment", "sort", "where",
     "split_by", "decimal", "thousands", "suffixes", "scale", "negative_prices", "on_bad_row",
-    "gate", "splits",
+    "gate", "splits", "blank_side",
 })  # fmt: skip
 _LATER_COLUMNS = ("received",)

@@ -109,12 +109,6 @@ def with_and_without_offset(values: pl.Series) -> tuple[str | None, str | None]:
     return next(iter(texts.filter(has_offset)), None), next(iter(texts.filter(~has_offset)), None)
 
 
-def local_offset(ns: pl.Series, step: str, zone: str) -> pl.Series:
-    """Return times moved by calendar units such as ``1d`` or ``1mo`` in local time of ``zone``."""
-    moments = ns.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone)
-    return moments.dt.offset_by(step).dt.epoch("ns")
-
-
 def _from_whole_epoch(values: pl.Series, timestamp_format: str) -> pl.DataFrame | None:
     """Return the times of whole numbers of one unit; None for any others."""
     if values.dtype != pl.String and not values.dtype.is_integer():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from trading_runtime.datasets.raw_files import RawFile
 
 _FEWEST_BARS = 10
+_FEWEST_BARS_OF_FILE = 20
 _FEWEST_DAYS = 5
 _FEWEST_DATES = 2
 _MONDAY, _SATURDAY = 1, 6
@@ -98,42 +100,77 @@ class _Offsets:
 
 
 class _Spacing:
-    """Bars that never come as often as their length lets them."""
+    """Bars that never come as often as their length lets them, in all files or in one."""
 
     def __init__(self, length: BarLength) -> None:
         self._length = length
         self._file: RawFile | None = None
         self._last: int | None = None
-        self._bars = 0
-        self._shortest: int | None = None
-        self._directions: set[bool] = set()
+        self._all = _Steps()
+        self._one = _Steps()
+        self._doubt: str | None = None
 
     def take(self, file: RawFile, times: pl.Series) -> None:
         steps = times.diff().drop_nulls()
-        if self._last is not None and file is self._file:
+        if file is not self._file:
+            self._end_file()
+        elif self._last is not None:
             steps = pl.concat([pl.Series([int(times[0]) - self._last]), steps])
         self._file, self._last = file, int(times[-1])
-        self._bars += len(times)
+        self._all.take(steps, len(times))
+        self._one.take(steps, len(times))
+
+    def _end_file(self) -> None:
+        """Note a file whose bars all are apart by a multiple of more than their length."""
+        one, self._one = self._one, _Steps()
+        # Bars of seldom trades are any number of lengths apart.
+        is_far = one.are_far(one.common, self._length, _FEWEST_BARS_OF_FILE)
+        if self._doubt is None and self._file is not None and is_far:
+            self._doubt = self._told(self._file, one.common)
+
+    def _told(self, file: RawFile, step: int) -> str:
+        series = file.settings
+        bar = series.bar if isinstance(series, BarSeries) else ""
+        return (
+            f"{file.name}: no two bars are less than {format_duration(step)} apart, "
+            f"but 'bar' says {bar}: with a length that is too short they are seen too early; "
+            "correct 'bar'"
+        )
+
+    def found(self) -> str | None:
+        if self._file is None:
+            return None
+        shortest = self._all.shortest or 0
+        if self._all.are_far(shortest, self._length, _FEWEST_BARS):
+            return self._told(self._file, shortest)
+        self._end_file()
+        return self._doubt
+
+
+class _Steps:
+    """The distances of bars."""
+
+    def __init__(self) -> None:
+        self.shortest: int | None = None
+        self.common = 0
+        """The greatest common divisor."""
+        self._bars = 0
+        self._directions: set[bool] = set()
+
+    def take(self, steps: pl.Series, bars: int) -> None:
+        self._bars += bars
         steps = steps.filter(steps != 0)
         if len(steps):
             self._directions |= set((steps > 0).unique())
             shortest = int(steps.abs().min())  # type: ignore[arg-type]
-            self._shortest = min(shortest, self._shortest or shortest)
+            self.shortest = min(shortest, self.shortest or shortest)
+            self.common = math.gcd(self.common, *steps.unique().to_list())
 
-    def found(self) -> str | None:
+    def are_far(self, step: int, length: BarLength, fewest: int) -> bool:
+        """Tell whether ``fewest`` bars or more that come ``step`` apart are too far for them."""
         # Unordered rows say nothing about how often they come.
-        if self._shortest is None or self._bars < _FEWEST_BARS or len(self._directions) > 1:
-            return None
-        if self._file is None or self._shortest < 2 * self._length.longest:
-            return None
-        series = self._file.settings
-        bar = series.bar if isinstance(series, BarSeries) else ""
-        apart = format_duration(self._shortest)
-        return (
-            f"{self._file.name}: no two bars are less than {apart} apart, "
-            f"but 'bar' says {bar}: with a length that is too short they are seen too early; "
-            "correct 'bar'"
-        )
+        is_told = self._bars >= fewest and len(self._directions) == 1
+        return is_told and step >= 2 * length.longest
 
 
 class _Midnights:

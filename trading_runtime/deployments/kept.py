@@ -22,6 +22,7 @@ from trading_runtime.deployments.processes import SupervisedProcess
 from trading_runtime.deployments.state import DeploymentState, Phase
 from trading_runtime.deployments.times import is_within_hours, time_before
 from trading_runtime.errors import Kind, TradingRuntimeError, UsageError
+from trading_runtime.redaction import declare, redact
 from trading_runtime.runs.opening import new_run_id
 from trading_runtime.storage.files import MOST_DOCUMENT, read_bytes, write_file
 
@@ -412,6 +413,7 @@ class Kept:
         ours = {"TRADING_RUNTIME_HEARTBEAT": str(self._heartbeat), "PYTHONUNBUFFERED": "1"}
         if program is None:
             return os.environ | ours
+        declare(program.secrets)
         missing = [name for name in program.secrets if name not in os.environ]
         if missing:
             raise UsageError(
@@ -435,8 +437,8 @@ class Kept:
     # --- its state ---
 
     def enter(self, phase: Phase, why: str) -> None:
-        """Begin a phase, and say so."""
-        state, now = self.state, time.time()
+        """Begin a phase, and say so; ``why`` may have the words of the process."""
+        state, now, why = self.state, time.time(), redact(why)
         state.phase, state.why, state.since = phase, why, now
         state.remember(now, f"{phase}: {why}")
         self.around.tell(state.name, f"{phase}: {why}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import TradingRuntimeError
+from trading_runtime.redaction import redact
 from trading_runtime.storage.files import open_regular, read_bytes
 from trading_runtime.storage.s3 import is_s3
 
@@ -116,7 +117,10 @@ class LogUploads:
         self._threads: list[threading.Thread] = []
 
     def start(self, log: Path, results: str, run_id: str) -> None:
-        """Take a log to the folder of its run, and remove the copy here; nothing for a disk."""
+        """Take a log to the folder of its run, without secrets; nothing for a disk.
+
+        The copy here is removed.
+        """
         if is_s3(results):
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             arguments = (log, results, run_id)
@@ -158,7 +162,9 @@ class LogUploads:
         try:
             folder = open_folder(results)
             for part in sorted(log.parent.iterdir()):
-                folder.write(f"runs/{run_id}/logs/{part.name}", read_bytes(part))
+                text = redact(read_bytes(part).decode(errors="surrogateescape"))
+                content = text.encode(errors="surrogateescape")
+                folder.write(f"runs/{run_id}/logs/{part.name}", content)
             shutil.rmtree(log.parent)
         except (TradingRuntimeError, OSError) as error:
             self._complain(f"the log of {run_id} stays in {log.parent}: {error}")

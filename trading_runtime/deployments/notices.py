@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
-from trading_runtime.redaction import redact
+from trading_runtime.redaction import declare, redact
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ class Notices:
 
     def send(self, targets: Iterable[NotifySettings], notice: Notice) -> None:
         """Tell each target, without waiting for it."""
+        targets = tuple(targets)
+        declare(target.url_from for target in targets)
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         for target in targets:
             thread = threading.Thread(target=self._send, args=(target, notice), daemon=True)

@@ -81,6 +81,7 @@ class EvidenceListing:
 def bundle_run(store: Store, files: RunFiles, target: Path) -> Bundle:
     """Write the bundle of a run to ``target``: its files, and the results of its plan's tasks.
 
+    Logs, which no seal covers, stay out: they prove nothing, and a program may print anything.
     The run must not be running. Raises ``UsageError`` when it has no plan, ``DataError`` when a
     file changes in the meantime or a result is damaged, ``StorageError`` when ``target`` cannot be
     written.
@@ -90,7 +91,7 @@ def bundle_run(store: Store, files: RunFiles, target: Path) -> Bundle:
     paths = {
         f"runs/{files.folder.name}/{name}": path
         for name, path in run_paths(files)
-        if path not in files.passing and not path.is_symlink()
+        if path not in files.passing and files.logs not in path.parents and not path.is_symlink()
     }
     for task_id in tasks:
         store.read_task(task_id)

@@ -65,8 +65,8 @@ def common_inputs(
         "calendar": experiment.statistics.calendar,
         "periods_per_year": experiment.statistics.periods_per_year,
         "at_end": experiment.at_end,
-        **({} if risk is None else {"risk": json.loads(canonical_json(risk.model_dump()))}),
-        **({} if queue is None else {"queue": queue.model_dump()}),
+        **({} if risk is None else {"risk": json.loads(canonical_json(risk.plain()))}),
+        **({} if queue is None else {"queue": queue.plain()}),
         **({} if session is None else {"session": dict(session)}),
     }
     return CommonInputs.from_document(content)
@@ -89,7 +89,7 @@ def _further_venues(experiment: Experiment) -> dict[str, Any]:
 
 
 def _venue_inputs(venue: VenueSettings) -> dict[str, Any]:
-    settings = venue.model_dump()
+    settings = venue.plain()
     for name in _ABSENT_UNLESS_USED:
         if not settings[name]:
             del settings[name]

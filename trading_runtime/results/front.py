@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.records.result import Front, FrontPoint
-from trading_runtime.results.frames import json_value, ranked, row_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +21,9 @@ def front_of(points: pl.DataFrame, objectives: Sequence[PlannedObjective]) -> Fr
     """
     if len(objectives) == 1:
         return None
+    # What plans a search compares values, and has no table.
+    from trading_runtime.results.frames import json_value, ranked, row_parameters
+
     first, metrics = objectives[0], [each.metric for each in objectives]
     known = ranked(points.drop_nulls(metrics), first.metric, first.direction)
     kept = unbeaten(known.select(metrics).rows(), [each.direction for each in objectives])

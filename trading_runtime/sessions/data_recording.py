@@ -57,7 +57,7 @@ def record_data(path: str | Path, seconds: float | None = None) -> Recorded:
     if not isinstance(section, AdapterData):
         raise UsageError(f"{path}: data: only what comes from an adapter can be recorded")
     recorder = Recorder(recording_place(read))
-    data = ArrivingData(section.model_dump(), DAY)
+    data = ArrivingData(section.plain(), DAY)
     data.recorder = recorder
     between = parse_duration(read.deployment.limits.heartbeat) / _SECOND
     return asyncio.run(_record(data, recorder, recording_place(read), between, seconds))
@@ -79,6 +79,7 @@ async def _record(
         flushed = time.monotonic()
         while not received and not running.done():
             await asyncio.sleep(_LOOK_SECONDS)
+            data.count()
             now = time.monotonic()
             if now - flushed >= between:
                 flushed = now
@@ -90,6 +91,7 @@ async def _record(
         with contextlib.suppress(RuntimeError):
             await running
     node.check()
+    data.count()
     recorder.finish()
     signalled = received[0] if received else None
     return Recorded(folder, recorder.rows, time.monotonic() - started, signalled)

@@ -37,7 +37,7 @@ def check_origin(
     ours = {
         "engine": plan.common.engine_version,
         "strategy": plan.common.strategy_code,
-        "config": config_digest(deployment.model_dump(mode="python", by_alias=True)),
+        "config": config_digest(deployment.plain(by_alias=True)),
     }
     names = {"engine": "the engine", "strategy": "the strategy's code", "config": "strategy.config"}
     theirs = origin.tested.model_dump()

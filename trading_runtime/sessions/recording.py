@@ -60,6 +60,9 @@ class SessionRecords:
         """Called from within the engine at each change that comes from the venue."""
         self.on_refusal: Callable[[str], object] = lambda _message: None
         """Called with the venue's words when it has refused a request."""
+        self._made: list[Any] = []
+        self.on_new_order: Callable[[Any], object] = self._made.append
+        """Takes the event of each new order. An order waits meanwhile, and nearly all are known."""
         self.error: Exception | None = None
 
     @property
@@ -91,6 +94,7 @@ class SessionRecords:
 
     def flush(self) -> None:
         """Write what is held; the error is kept."""
+        self._look_at_made()
         try:
             self._journal.flush()
         except Exception as error:  # noqa: BLE001 - the session raises it
@@ -132,14 +136,14 @@ class SessionRecords:
 
     def on_order_event(self, event: Any) -> None:
         """Record what became of an order."""
+        if self._made:
+            self._look_at_made()
         kind = type(event).__name__
         order_id = str(event.client_order_id)
         is_made_up = order_id in self._made_up
         if order_id.startswith(PREFIX) or (is_made_up and kind != "OrderFilled"):
             return  # it puts a position back, or moves it to the venue's, and is not a trade
-        if kind == "OrderInitialized" and order_id not in self._known:
-            self._claim(event)
-        elif kind == "OrderFilled" and (
+        if kind == "OrderFilled" and (
             is_made_up or event.liquidity_side.name == "NO_LIQUIDITY_SIDE"
         ):
             self._changed()
@@ -172,13 +176,20 @@ class SessionRecords:
         """Record a change of a position."""
         self._write(_position_changed, event)
 
-    def _claim(self, event: Any) -> None:
-        self._known.add(str(event.client_order_id))
-        if MADE_UP in (event.tags or ()):
-            self._made_up.add(str(event.client_order_id))
-            return
-        self._changed()
-        self._write(_claimed, event)
+    def _look_at_made(self) -> None:
+        """Claim the new orders that no session sent: the engine found them at the venue."""
+        made = self._made.copy()
+        self._made.clear()
+        for event in made:
+            order_id = str(event.client_order_id)
+            if order_id in self._known or order_id.startswith(PREFIX):
+                continue
+            self._known.add(order_id)
+            if MADE_UP in (event.tags or ()):
+                self._made_up.add(order_id)
+            else:
+                self._changed()
+                self._write(_claimed, event)
 
     def _changed(self) -> None:
         self.changes += 1
@@ -195,7 +206,7 @@ class SessionRecords:
         rule = rule if is_ours else "engine"
         self._write(events.OrderDenied, order_id=order_id, rule=rule, message=reason)
 
-    def _write(self, make: Callable[..., Event], *facts: Any, **fields: Any) -> None:
+    def _write(self, make: Callable[..., Event | Line], *facts: Any, **fields: Any) -> None:
         """Write the event that ``make`` returns.
 
         What is held is made later, all at once: between two rows it would take three times as long.
@@ -230,9 +241,13 @@ def _submitted(order: Any, order_id: str, now: int) -> Line:
     )
 
 
-def _accepted(event: Any) -> Event:
-    return events.OrderAccepted(
-        order_id=str(event.client_order_id), venue_order_id=_text(event.venue_order_id)
+def _accepted(event: Any) -> Line:
+    return Line(
+        events.OrderAccepted.event,
+        {
+            "order_id": str(event.client_order_id),
+            "venue_order_id": _text(event.venue_order_id),
+        },
     )
 
 
@@ -245,17 +260,20 @@ def _updated(event: Any) -> Event:
     )
 
 
-def _filled(event: Any, now: int) -> Event:
-    return events.OrderFilled(
-        order_id=str(event.client_order_id),
-        trade_id=str(event.trade_id),
-        instrument=str(event.instrument_id),
-        side=event.order_side.name,
-        quantity=str(event.last_qty),
-        price=str(event.last_px),
-        fee=_text(event.commission),
-        liquidity=event.liquidity_side.name,
-        at=_instant(now) or "",
+def _filled(event: Any, now: int) -> Line:
+    return Line(
+        events.OrderFilled.event,
+        {
+            "order_id": str(event.client_order_id),
+            "trade_id": str(event.trade_id),
+            "instrument": str(event.instrument_id),
+            "side": event.order_side.name,
+            "quantity": str(event.last_qty),
+            "price": str(event.last_px),
+            "fee": _text(event.commission),
+            "liquidity": event.liquidity_side.name,
+            "at": _instant(now) or "",
+        },
     )
 
 
@@ -288,12 +306,15 @@ def _claimed(event: Any) -> Event:
     )
 
 
-def _position_changed(event: Any) -> Event:
-    return events.PositionChanged(
-        instrument=str(event.instrument_id),
-        quantity=f"{event.signed_qty:g}",
-        average_price=str(event.avg_px_open),
-        realised=_text(getattr(event, "realized_pnl", None)),
+def _position_changed(event: Any) -> Line:
+    return Line(
+        events.PositionChanged.event,
+        {
+            "instrument": str(event.instrument_id),
+            "quantity": f"{event.signed_qty:g}",
+            "average_price": str(event.avg_px_open),
+            "realised": _text(getattr(event, "realized_pnl", None)),
+        },
     )
 
 

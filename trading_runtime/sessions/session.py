@@ -209,7 +209,7 @@ class Session:
         at_venue = venue_account(self.prepared.deployment)
         if at_venue is not None:
             return f"live {at_venue}"
-        execution = self.prepared.deployment.execution.model_dump()
+        execution = self.prepared.deployment.execution.plain()
         return digest(json.loads(canonical_json(execution)))
 
     def _carried(self) -> AccountState | None:
@@ -287,7 +287,7 @@ class Session:
         ):
             inputs = self._window.inputs
             if isinstance(data, AdapterData):
-                self._replay = ArrivingData(data.model_dump(), common.equity_interval)
+                self._replay = ArrivingData(data.plain(), common.equity_interval)
                 source = f"{data.adapter} {data.environment or ''}".strip()
                 self._replay.recorder = recorder
             else:
@@ -327,6 +327,7 @@ class Session:
                 if self._trading.storage.is_silent:
                     self.prepared.store.objects.give_up()
                 if isinstance(self._replay, ArrivingData) and self._replay.recorder is not None:
+                    self._replay.count()
                     self._replay.recorder.finish()
                 self._node.logged_failure()
                 if ending.is_orderly:
@@ -356,7 +357,7 @@ class Session:
         inputs, replay = self._window.inputs, self._replay
         execution = self.prepared.deployment.execution
         if isinstance(execution, AdapterExecution) and isinstance(replay, ArrivingData):
-            settings = execution.model_dump()
+            settings = execution.plain()
             return VenueNode(inputs, loaded, replay, self._records, settings, saved)
         return PaperNode(inputs, loaded, replay, self._records, balances, saved)
 

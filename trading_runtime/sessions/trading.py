@@ -466,6 +466,7 @@ class Trading:
     def _send_heartbeat(self) -> None:
         node = self.node
         if isinstance(self.replay, ArrivingData) and self.replay.recorder is not None:
+            self.replay.count()
             self.replay.recorder.flush()
         equity = None
         with contextlib.suppress(DataError):

@@ -7,6 +7,7 @@ many hold back orders in all instruments.
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from typing import TYPE_CHECKING
@@ -86,7 +87,7 @@ class HealthWatch:
         if isinstance(data, ArrivingData):
             data.on_socket = self._socket
             records.on_refusal = self._refused
-            node.bar_old(self.is_old)
+            node.bar_old(functools.partial(self._is_old, data))
             self._hold_back()
 
     def look(self) -> None:
@@ -98,7 +99,7 @@ class HealthWatch:
             self._look_at_clock(self._data)
         self._hold_back()
 
-    def is_old(self, name: str) -> bool:
+    def _is_old(self, data: ArrivingData, name: str) -> bool:
         """Return whether an instrument's newest row is too old, as asked before each order.
 
         A process that was suspended may be given old rows before it has looked at anything. To
@@ -106,10 +107,10 @@ class HealthWatch:
         """
         if self._longest is None:
             return False
-        newest = self._node.newest_rows().get(name, 0)
-        if not newest:  # the strategy may be given the first row before it is counted
-            return not self._node.has_row(name)
-        return time.time_ns() - newest > self._longest * _SECOND
+        if data.is_newer(name, time.time_ns() - int(self._longest * _SECOND)):
+            return False
+        # The strategy may be given the first row before it is counted.
+        return data.has_come(name) or not self._node.has_row(name)
 
     def reasons(self) -> list[str]:
         """Return why orders are held back."""

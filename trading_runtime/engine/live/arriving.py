@@ -2,6 +2,9 @@
 
 How old an instrument's data is, is measured here at the data's own instants: a connection that
 lives, or one that repeats the same old row, says nothing.
+
+The engine sends an order once every callback for the row has returned. So a row that comes is only
+kept, and looked at a moment later.
 """
 
 from __future__ import annotations
@@ -50,14 +53,15 @@ class ArrivingData:
         """Called when a socket of the venue is connected or lost."""
         self.subscribe_again: Callable[[str], None] = lambda _name: None
         """Subscribe again to an instrument's data; set by the node."""
-        self.rows = 0
-        self.last = 0
-        self.first = 0
-        """The instant of the first row's arrival, 0 before it."""
+        self.came: list[Any] = []
+        """The rows that came and were not counted yet."""
+        self._counted = time.time_ns()
+        """When the last of the others were."""
+        self._rows = self._first = self._last = 0
         self._skew: float | None = None
         self.recorder: Recorder | None = None
         """Takes each row as well, when what comes is recorded."""
-        self._newest = dict.fromkeys(self.names, 0)
+        self._newest: dict[str, int] = dict.fromkeys(self.names, 0)
         self._stopping = asyncio.Event()
 
     def attach(self, builder: Any) -> Any:
@@ -95,28 +99,86 @@ class ArrivingData:
         """Return the wall clock's instant."""
         return time.time_ns()
 
+    @property
+    def rows(self) -> int:
+        """How many rows came."""
+        self.count()
+        return self._rows
+
+    @property
+    def first(self) -> int:
+        """The instant of the first row's arrival, 0 before it."""
+        self.count()
+        return self._first
+
+    @property
+    def last(self) -> int:
+        """The instant of the last row's arrival, 0 before the first."""
+        self.count()
+        return self._last
+
     def newest(self, cache: Any) -> dict[str, int]:  # noqa: ARG002
         """Return the instant, by the venue's clock, of each instrument's newest row."""
+        self.count()
         return dict(self._newest)
+
+    def is_newer(self, name: str, instant: int) -> bool:
+        """Return whether an instrument's newest row is of ``instant`` or later.
+
+        By the venue's clock, that is. Asked before each order, it mostly has to look at the last
+        row of all.
+        """
+        if self.came:
+            last = self.came[-1]
+            if last.ts_event >= instant and str(_instrument_of(last)) == name:
+                return True
+        self.count()
+        return self._newest.get(name, 0) >= instant
+
+    def has_come(self, name: str) -> bool:
+        """Return whether a row of an instrument was counted."""
+        return bool(self._newest.get(name))
 
     def freshest(self) -> float | None:
         """Return by how many seconds the freshest tick since the last call was ahead of the clock.
 
         Below zero: it was late, or the venue's clock is behind. ``None`` without a tick.
         """
+        self.count()
         skew, self._skew = self._skew, None
         return skew
 
-    def note(self, name: str, ts_event: int, *, is_tick: bool = True) -> None:
-        """Count a row that arrived."""
-        now = time.time_ns()
-        self.rows += 1
-        self.last = max(self.last, now)
-        self.first = self.first or now
-        self._newest[name] = max(self._newest[name], ts_event)
-        if is_tick:
-            skew = (ts_event - now) / _SECOND
-            self._skew = skew if self._skew is None else max(self._skew, skew)
+    def count(self) -> None:
+        """Count the rows that came, and give them to the recorder, if there is one."""
+        if not self.came:
+            return
+        rows, now = self.came.copy(), time.time_ns()
+        self.came.clear()
+        self._rows += len(rows)
+        for row in rows:
+            name, ts_event = str(_instrument_of(row)), row.ts_event
+            # Since the last count, whatever the adapter says: a row may have waited in the engine.
+            at = min(max(row.ts_init, self._counted), now)
+            self._first = self._first or at
+            self._last = max(self._last, at)
+            self._newest[name] = max(self._newest[name], ts_event)
+            if not isinstance(row, model.Bar):
+                skew = (ts_event - at) / _SECOND
+                self._skew = skew if self._skew is None else max(self._skew, skew)
+            if self.recorder is not None:
+                self.recorder.add(*_series_of(row), row)
+        self._counted = now
+
+
+def _instrument_of(row: Any) -> model.InstrumentId:
+    return row.bar_type.instrument_id if isinstance(row, model.Bar) else row.instrument_id
+
+
+def _series_of(row: Any) -> tuple[str, str]:
+    """Return type and identifier of the series that a row belongs to."""
+    if isinstance(row, model.Bar):
+        return "bars", str(row.bar_type)
+    return "quotes" if isinstance(row, model.QuoteTick) else "trades", str(row.instrument_id)
 
 
 class _Watcher(DataActor):
@@ -130,6 +192,9 @@ class _Watcher(DataActor):
         super().__init__()
         self._data = data
         self._fail = fail
+        # Called without a frame of Python.
+        for name in ("on_quote", "on_trade", "on_bar"):
+            setattr(self, name, data.came.append)
 
     def on_start(self) -> None:
         try:
@@ -161,22 +226,3 @@ class _Watcher(DataActor):
 
     def on_socket_state(self, event: Any) -> None:
         self._data.on_socket(str(event.endpoint), event.state == SocketState.CONNECTED)
-
-    def on_quote(self, quote: Any) -> None:
-        name = str(quote.instrument_id)
-        self._data.note(name, quote.ts_event)
-        self._record("quotes", name, quote)
-
-    def on_trade(self, trade: Any) -> None:
-        name = str(trade.instrument_id)
-        self._data.note(name, trade.ts_event)
-        self._record("trades", name, trade)
-
-    def on_bar(self, bar: Any) -> None:
-        self._data.note(str(bar.bar_type.instrument_id), bar.ts_event, is_tick=False)
-        self._record("bars", str(bar.bar_type), bar)
-
-    def _record(self, kind: str, series: str, row: Any) -> None:
-        recorder = self._data.recorder
-        if recorder is not None:
-            recorder.add(kind, series, row)

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nautilus_trader import model
 from nautilus_trader.adapters.sandbox import SandboxExecutionClientFactory
 from nautilus_trader.common import Environment
-from nautilus_trader.config import ExecutionClientConfig
-from nautilus_trader.live import LiveNode, LiveRiskEngineConfig
+from nautilus_trader.live import ExecutionClientConfig, LiveNode, LiveRiskEngineConfig
 
 from trading_runtime.engine.accounting.ledger import Ledger
 from trading_runtime.engine.accounting.valuation import EXACT
@@ -63,10 +62,6 @@ if TYPE_CHECKING:
 
 TRADER = model.TraderId("TRADER-001")
 _MOST_NAMES = 10
-_OF_LOADING = (
-    " (while the strategy loaded what an earlier session saved; if it is another strategy now, "
-    "start over with 'trade --fresh')"
-)
 _SECOND = 1_000_000_000
 
 
@@ -145,7 +140,7 @@ class PaperNode:
         for actor in replay.actors(self.failures.record_exception):
             self._node.add_actor(actor)
         if not isinstance(replay, ArrivingData):
-            listener = _Timing(listener, self._note_time)
+            listener = _Timing(listener, self._note_times)
         self._add_strategy(loaded, inputs, listener, saved)
 
     def _new_builder(self) -> LiveNodeBuilder:
@@ -236,7 +231,8 @@ class PaperNode:
                 self.strategy.load(dict(saved))
             except Exception as error:
                 self.failures.record_exception(error)
-                raise (self.failures.as_error(_OF_LOADING) or error) from error
+                note = " (while the strategy loaded what an earlier session saved)"
+                raise (self.failures.as_error(note) or error) from error
 
     async def run(self) -> None:
         """Run until the node is stopped; what escapes from the strategy is in ``failures``."""
@@ -518,13 +514,13 @@ class PaperNode:
             self._ledger.history.note(time.time_ns())
             self.samples.append(self._ledger.account.sample(ts))
 
-    def _note_time(self, event: Any) -> None:
+    def _note_times(self, *instants: int) -> None:
         # An order that waited was made before what happened meanwhile.
-        if self._times and event.ts_event < self._times[-1][0]:
+        if self._times and instants[-1] < self._times[-1][0]:
             return
         now = self._replay.now(self.cache)
         # In order, since the next event has a later instant.
-        self._times += sorted(((event.ts_event, now), (event.ts_init, now)))
+        self._times += [(instant, now) for instant in sorted(instants)]
 
 
 def _wake_by_steady_clock(strategy: Any, name: str, at: int, call: Callable[[int], None]) -> None:
@@ -535,17 +531,22 @@ def _wake_by_steady_clock(strategy: Any, name: str, at: int, call: Callable[[int
 
 
 class _Timing:
-    """Records at which row of the data an event came, before it is passed on."""
+    """Records at which row of the data an order was made, or an event came, and passes it on."""
 
-    def __init__(self, listener: Listener, note: Callable[[Any], None]) -> None:
+    def __init__(self, listener: Listener, note: Callable[..., None]) -> None:
         self._listener = listener
         self._note = note
-        self.sending = listener.sending
         self.asking = listener.asking
         self.queued = listener.queued
+        self.on_new_order = listener.on_new_order
+
+    def sending(self, orders: Sequence[Any]) -> None:
+        for order in orders:
+            self._note(order.ts_init)
+        self._listener.sending(orders)
 
     def on_order_event(self, event: Any) -> None:
-        self._note(event)
+        self._note(event.ts_init, event.ts_event)
         self._listener.on_order_event(event)
 
     def on_position_event(self, event: Any) -> None:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from nautilus_trader import model
 from nautilus_trader.common import DataActor
-from nautilus_trader.config import DataClientConfig
-from nautilus_trader.live.clients import DataClient, DataClientFactory
+from nautilus_trader.live import DataClientConfig
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from trading_runtime.engine.instruments.definitions import build_instruments
+from trading_runtime.engine.live.clients import DataClient, DataClientFactory
 from trading_runtime.engine.simulation.feed import CHUNK_ROWS, READERS, fed
 from trading_runtime.errors import UsageError
 

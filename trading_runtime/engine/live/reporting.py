@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -10,14 +11,20 @@ if TYPE_CHECKING:
     from nautilus_trader.trading import Strategy
 
 
-_REFUSALS = {
-    "OrderRejected": "on_order_rejected",
-    "OrderModifyRejected": "on_order_modify_rejected",
-    "OrderCancelRejected": "on_order_cancel_rejected",
-}
-"""The refusals of a venue, each with the strategy's callback for it. The engine calls that before
-``on_order_event``, and the strategy may send another order in it at once. A listener that holds
-orders back after a refusal must hear of the refusal first."""
+_BEFORE = ("on_order_rejected", "on_order_modify_rejected", "on_order_cancel_rejected")
+"""The callbacks for refusals. The strategy may send another order in one at once, and a listener
+that holds orders back after a refusal must hear of the refusal first."""
+
+_AFTER = (
+    "on_order_accepted",
+    "on_order_canceled",
+    "on_order_denied",
+    "on_order_expired",
+    "on_order_filled",
+    "on_order_updated",
+)
+"""The other callbacks whose events are reported, once the strategy has had its own. The one for all
+events would be called while a new order waits to be sent."""
 
 
 MADE_UP = "RECONCILIATION"
@@ -43,6 +50,10 @@ class Listener(Protocol):
     def queued(self, what: str, order_ids: Sequence[Any], waiting: int) -> None:
         """Record that a request waits for its turn."""
 
+    @property
+    def on_new_order(self) -> Callable[[Any], object]:
+        """Takes the event of each new order, which waits meanwhile: best something native."""
+
     def on_order_event(self, event: Any) -> None:
         """Record what became of an order."""
 
@@ -64,11 +75,6 @@ def reporting(strategy_class: type[Strategy], listener: Listener) -> type[Strate
         listener.sending(orders if isinstance(orders, list) else orders.orders)
         return strategy_class.submit_order_list(self, orders, *arguments, **keywords)
 
-    def on_order_event(self: Any, event: Any) -> Any:
-        if type(event).__name__ not in _REFUSALS:
-            listener.on_order_event(event)
-        return strategy_class.on_order_event(self, event)
-
     def asking(name: str) -> Callable[..., Any]:
         original = getattr(strategy_class, name)
 
@@ -79,15 +85,20 @@ def reporting(strategy_class: type[Strategy], listener: Listener) -> type[Strate
         return command
 
     members: dict[str, Any] = {
-        name: _notifying(getattr(strategy_class, name), listener.on_order_event)
-        for name in _REFUSALS.values()
+        name: _notifying(getattr(strategy_class, name), listener.on_order_event) for name in _BEFORE
+    }
+    members |= {
+        name: _notifying(getattr(strategy_class, name), listener.on_order_event, is_first=False)
+        for name in _AFTER
     }
     members |= {name: asking(name) for name in _REQUESTS}
     members |= {
         "__module__": strategy_class.__module__,
         "submit_order": submit_order,
         "submit_order_list": submit_order_list,
-        "on_order_event": on_order_event,
+        "on_order_initialized": _notifying(
+            strategy_class.on_order_initialized, listener.on_new_order
+        ),
         "on_position_event": _notifying(
             strategy_class.on_position_event, listener.on_position_event
         ),
@@ -95,9 +106,30 @@ def reporting(strategy_class: type[Strategy], listener: Listener) -> type[Strate
     return type(strategy_class.__name__, (strategy_class,), members)
 
 
-def _notifying(original: Callable[..., Any], notify: Callable[[Any], None]) -> Callable[..., Any]:
-    def callback(self: Any, event: Any) -> Any:
+def _notifying(
+    original: Callable[..., Any], notify: Callable[[Any], object], *, is_first: bool = True
+) -> Callable[..., Any]:
+    """Return a callback that notifies as well, before or after the strategy's own."""
+    if not isinstance(original, FunctionType):  # the engine's, which does nothing
+        if isinstance(notify, BuiltinFunctionType):
+            return notify
+
+        def alone(_self: Any, event: Any) -> None:
+            notify(event)
+
+        return alone
+
+    def before(self: Any, event: Any) -> Any:
         notify(event)
         return original(self, event)
 
-    return callback
+    def after(self: Any, event: Any) -> Any:
+        try:
+            return original(self, event)
+        finally:
+            notify(event)
+
+    chosen = before if is_first else after
+    # What it returns may be reported, under the name of the strategy's own.
+    chosen.__code__ = chosen.__code__.replace(co_qualname=original.__qualname__)
+    return chosen

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nautilus_trader import model
-from nautilus_trader.live.clients import ExecutionClient, ExecutionClientFactory
+
+from trading_runtime.engine.live.clients import ExecutionClient, ExecutionClientFactory
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from nautilus_trader.config import ExecutionClientConfig
+    from nautilus_trader.live import ExecutionClientConfig
 
 CLIENT = "RESTORE"
 _PRICE_DIGITS = 12

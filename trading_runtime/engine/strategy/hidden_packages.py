@@ -49,6 +49,11 @@ def without_optional_packages(
     return _hidden(_Hiding(hidden, why))
 
 
+def without_charts() -> contextlib.AbstractContextManager[None]:
+    """Hide plotly while the engine's modules are imported, one of which would import it."""
+    return _hidden(_Hiding(frozenset({"plotly"}), "is not imported with the engine"))
+
+
 def without_versions_in_log() -> contextlib.AbstractContextManager[None]:
     """Hide the packages that a live node imports, while it is built, only to log their versions.
 

@@ -1,0 +1,82 @@
+"""What a program prints of its secrets stays in its own log: a supervisor repeats none of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.deployments.test_notices import Receiver
+from tests.s3.servers import S3Server
+from trading_runtime.deployments.logs import LOG, LogUploads
+from trading_runtime.storage import s3
+from trading_runtime.storage.s3 import S3Folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from tests.deployments.conftest import Supervised
+
+PASSWORD, LOGIN = "canary-0f3a9c71", "canary-77b1e2d4"
+SAYS = f"""
+import os, sys
+sys.exit(f"error: no access with {{os.environ['LOGIN_NAME']}} and {PASSWORD}")
+"""
+
+
+def test_neither_state_nor_command_nor_notice_has_a_secret(supervised: Supervised) -> None:
+    receiver = Receiver()
+    supervised.environment |= {
+        "DB_PASS": PASSWORD,
+        "LOGIN_NAME": LOGIN,
+        "WHERE": f"{receiver.address}/{PASSWORD}",
+    }
+    supervised.script(
+        "frail",
+        SAYS,
+        restart={"backoff": "100ms", "most_in_an_hour": 1},
+        notify=[{"url_from": "WHERE"}],
+    )
+    path = supervised.folder / "frail.json"
+    content = json.loads(path.read_text())
+    content["program"]["secrets"] = ["LOGIN_NAME"]
+    path.write_text(json.dumps(content))
+    supervised.up()
+    state = supervised.wait_for("frail", "gave up")
+    supervised.wait(lambda: len(receiver.received.get(f"/{PASSWORD}", [])) == 2)
+    receiver.server.shutdown()
+    receiver.server.server_close()
+
+    shown = [supervised.command(*words.split()) for words in ("list", "show frail", "list --json")]
+    texts = [supervised.said, json.dumps(state), json.dumps(receiver.received[f"/{PASSWORD}"])]
+    texts += [ended.stdout + ended.stderr for ended in shown]
+    assert all("no access with [hidden] and [hidden]" in text for text in texts)
+    kept = [path for path in (supervised.folder / ".deployments").rglob("*") if path.is_file()]
+    texts += [path.read_text() for path in kept]
+    assert [text for text in texts if PASSWORD in text or LOGIN in text] == []
+    log = supervised.folder / "results" / "runs" / state["run_id"] / "logs" / LOG
+    assert log.read_text() == f"error: no access with {LOGIN} and {PASSWORD}\n"
+
+
+def test_a_log_goes_to_s3_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "run" / LOG
+    log.parent.mkdir()
+    log.write_bytes(f"it is {PASSWORD} \xff".encode("latin-1"))
+    monkeypatch.setenv("DB_PASS", PASSWORD)
+    with S3Server() as server:
+        for name, value in (
+            ("AWS_ACCESS_KEY_ID", "some-key-id"), ("AWS_SECRET_ACCESS_KEY", "some-key"),
+            ("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_ENDPOINT_URL", server.endpoint),
+        ):  # fmt: skip
+            monkeypatch.setenv(name, value)
+        s3._opened.cache_clear()
+        server.put("bucket")
+        complaints: list[str] = []
+        uploads = LogUploads(complaints.append)
+        uploads.start(log, "s3://bucket/x", "run")
+        uploads.finish()
+
+        assert complaints == []
+        assert S3Folder("s3://bucket/x").read(f"runs/run/logs/{LOG}") == b"it is [hidden] \xff"
+    s3._opened.cache_clear()
