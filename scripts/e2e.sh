@@ -16,7 +16,7 @@ for name in KUBECONFIG AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY 
     if [[ -z ${!name-} ]]; then missing+=("$name"); fi
 done
 if [[ ${#missing[@]} -gt 0 ]]; then
-    echo "e2e.sh: not in the environment: ${missing[*]}; .env.example says what they stand for" >&2
+    echo "e2e.sh: not in the environment: ${missing[*]}; .env.example says what they are" >&2
     exit 2
 fi
 for command in kubectl argo git; do

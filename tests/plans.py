@@ -11,13 +11,15 @@ from trading_runtime.records.plan import (
     PlannedObjective,
     PlannedPartition,
     PlannedStrategy,
+    PlannedTasks,
     Point,
     ReturnDays,
-    Task,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from trading_runtime.records.plan import Task
 
 VENUE: dict[str, Any] = {
     "oms_type": "netting",
@@ -101,7 +103,7 @@ def made_up_plan(  # noqa: PLR0913 - what plans differ in
         days=ReturnDays(0, 0),
         empty_windows=(),
         points=tuple(Point(index, values, values) for index, values in enumerate(points)),
-        tasks=tuple(tasks),
+        tasks=PlannedTasks(tasks),
         batches=((0, len(tasks)),),
     )
 

@@ -61,18 +61,64 @@ IMPORTED_ONCE = {
     "operations/drills/cutting_proxy.py": "a network that fails, beside the drill that uses it",
     "planning/days.py": "counts days, which a plan only shows",
     "records/metadata.py": "the form of a stored document",
-    "report/pictures/equity.py": "a picture",
-    "report/pictures/front.py": "a picture",
-    "report/pictures/parallel.py": "a picture",
-    "runs/lock.py": "the lock on a disk, as s3_lock.py is the one in S3",
     "storage/s3_clock.py": "imports what only the age of an object needs, in seldom cases",
-    "report/pictures/two_curves.py": "a picture",
     "report/periods.py": "tables of one kind, beside content.py, which is at its limit",
     "sessions/storing.py": "threads that ask a storage, apart from the loop that trades",
     "sessions/starting.py": "checks before anything is started",
     "sessions/health.py": "a server, apart from the trading that it reports on",
 }
 """Short modules that a single place imports, and why they are no part of it."""
+
+UNTYPED = {
+    "JSON that is read, stored, sent or printed": """
+    api.py argo/argo_command.py argo/cluster_objects.py argo/kept_on_cluster.py
+    argo/kubectl_command.py argo/plan_step.py argo/scheduled_research.py argo/submitting.py
+    argo/summary_step.py argo/workflow_state.py cli/config.py cli/data_checks.py
+    cli/deployments.py cli/results.py cli/run.py cli/trade.py cli/validation.py
+    config/code_archive.py config/deployment.py config/document.py config/fields.py
+    config/project_file.py config/schema.py control/kill_switch.py datasets/formats.py
+    datasets/guessing.py datasets/importing.py datasets/inspection.py datasets/manifest.py
+    datasets/manifest_entries.py datasets/parts.py datasets/prepare.py
+    datasets/series_settings.py deployments/desired.py engine/instruments/definitions.py
+    evidence/bundle.py evidence/comparison.py execution/task.py execution/workers/answers.py
+    metrics/collector.py metrics/run_reader.py operations/drills/reconciliation_mismatch.py
+    operations/drills/running.py operations/probe.py operations/readiness.py
+    operations/records.py operations/stand_in/binance.py
+    operations/stand_in/bybit_documents.py operations/stand_in/exchange.py
+    planning/environment.py planning/identity.py project/example_data.py project/scaffold.py
+    records/failures.py records/forms.py records/instruments.py records/journal.py
+    records/metadata.py records/planned_data.py records/run_warnings.py records/schema.py
+    records/seal.py records/task_manifest.py results/artifacts.py results/calendar.py
+    results/holdout.py results/store.py runs/overview.py runs/progress.py runs/rates.py
+    runs/run_check.py sessions/health.py sessions/origin.py sessions/promotion.py
+    sessions/session.py verification/verify.py verification/why.py
+    """,
+    "values under names that a user chose: parameters, the config of a strategy or adapter": """
+    config/adapters.py config/experiment.py config/program.py
+    engine/simulation/feeding_order.py engine/strategy/config.py engine/strategy/hosting.py
+    engine/strategy/loading.py execution/lifecycle.py execution/preparation.py
+    execution/workers/processes.py execution/workers/requests.py operations/drills/scratch.py
+    operations/drills/storage_outage.py planning/plan.py planning/points.py records/inputs.py
+    records/plan.py records/result.py report/pictures/splits.py results/judgement.py
+    results/ledger.py search/asking.py sessions/preparation.py
+    """,
+    "rows of a table, by column": """
+    charts/pages.py datasets/catalog_files.py datasets/custom_rows.py
+    datasets/manifest_index.py engine/accounting/tables.py
+    operations/drills/stale_market_data.py operations/reconciliation.py report/content.py
+    report/periods.py report/pictures/parameters.py results/frames.py results/points.py
+    results/task_reader.py results/task_table.py results/tracking.py results/validation.py
+    search/continuous.py search/data_checks.py search/robustness.py sessions/parity.py
+    """,
+    "keyword arguments, members of a class, and objects of the engine by id": """
+    charts/trades.py cli/data_import.py config/loading.py config/messages.py
+    deployments/state.py engine/accounting/ledger.py engine/accounting/valuation.py
+    engine/instruments/files.py engine/live/reporting.py engine/simulation/feed.py
+    engine/simulation/venue.py engine/strategy/guard.py engine/strategy/subscriptions.py
+    records/events.py
+    """,
+}
+"""Modules that annotate a mapping of anything, ``[str, Any]``, by reason; others use records."""
 
 
 def test_every_room_has_its_level() -> None:
@@ -260,6 +306,19 @@ def test_a_short_module_that_a_single_place_imports_has_a_reason() -> None:
 
     assert single - IMPORTED_ONCE.keys() == set(), "merge it, or give a reason"
     assert [module for module in IMPORTED_ONCE if not (PACKAGE / module).exists()] == []
+
+
+def test_a_mapping_of_anything_is_annotated_only_where_a_record_cannot_be() -> None:
+    found = [
+        path.relative_to(PACKAGE).as_posix()
+        for path in modules()
+        if "[str, Any]" in path.read_text()
+    ]
+    listed = [module for names in UNTYPED.values() for module in names.split()]
+
+    assert sorted(set(found) - set(listed)) == [], "use a record, or list it with a reason"
+    assert sorted(set(listed) - set(found)) == [], "no longer needed"
+    assert len(listed) == len(set(listed)), "listed twice"
 
 
 @cache

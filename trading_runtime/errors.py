@@ -153,7 +153,7 @@ def kind_of_error(error: BaseException) -> Kind:
     return error.kind if isinstance(error, TradingRuntimeError) else Kind.INTERNAL
 
 
-def said_by(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return the text of any error, whose class may be one of a strategy that cannot be shown."""
     try:
         return str(error)

@@ -236,12 +236,12 @@ def _secrets_of(encoded: Mapping[bytes, bytes]) -> _Secrets:
     for form in sorted({*long, *derived}):
         size, half = max(_LEAST_DERIVED // 2, len(form) // 4), len(form) // 2
         parts = {form[at : at + size] for at in range(0, len(form) - size + 1, size)}
-        telling = {part for part in parts if _is_telling(part)}
+        distinctive = {part for part in parts if _is_distinctive(part)}
         for piece in (form[:half], form[half:]):
             # Where a half is, its parts are, from which the whole of it is found.
-            if _is_telling(piece) and not any(part in piece for part in telling):
-                telling.add(piece)
-        for piece in telling:
+            if _is_distinctive(piece) and not any(part in piece for part in distinctive):
+                distinctive.add(piece)
+        for piece in distinctive:
             pieces[piece] = (*pieces.get(piece, ()), form)
     whole = {form for form in forms | derived | words if len(form) >= _SHORTEST}
     hinted = {form for forms in pieces.values() for form in forms}
@@ -251,7 +251,7 @@ def _secrets_of(encoded: Mapping[bytes, bytes]) -> _Secrets:
     return _Secrets(longest_first, pieces, signs, in_numbers)
 
 
-def _is_telling(piece: str) -> bool:
+def _is_distinctive(piece: str) -> bool:
     """Return whether a piece is seldom in ordinary text, unlike numbers and short words."""
     if len(set(piece)) < _LEAST_DIFFERENT or piece in HIDDEN:
         return False

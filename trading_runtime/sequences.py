@@ -1,4 +1,4 @@
-"""A sequence whose entries are made while it is gone through; entries taken some at a time."""
+"""A sequence whose entries are made during iteration, and batches of entries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import overload
 
 
 class LazySequence[Entry](Sequence[Entry]):
-    """Makes all its entries for a single one: go through it, or ask for what it is made from."""
+    """Makes all its entries for a single one: iterate over it, or use what it is made from."""
 
     @overload
     def __getitem__(self, place: int) -> Entry: ...

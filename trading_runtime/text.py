@@ -34,7 +34,7 @@ _copies: dict[str, str] = {}
 def name_copy(folder: str, place: str) -> None:
     """Let every text name ``place`` where it would name ``folder``, a temporary copy of it.
 
-    The folder goes with the process, and nobody else has ever seen it.
+    The folder ends with the process, and its name means nothing to anyone else.
     """
     _copies[folder] = place
 

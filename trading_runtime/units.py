@@ -27,7 +27,7 @@ _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def steady_ns() -> int:
-    """Return the nanoseconds of a clock that nobody sets, and that runs while a machine sleeps."""
+    """Return the nanoseconds of a clock that cannot be set and that runs while a machine sleeps."""
     return time.clock_gettime_ns(_STEADY)
 
 

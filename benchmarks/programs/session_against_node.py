@@ -76,7 +76,7 @@ class _Client(DataClient):
         )
 
 
-class _Ear(DataActor):
+class _Receiver(DataActor):
     """Is notified when the last row was processed."""
 
     def __init__(self) -> None:
@@ -157,7 +157,7 @@ def node_seconds(prepared: PreparedSession) -> float:
             raise SystemExit("the strategy must be one in Python")
         config: Any = build_config(loaded.config_class, window.inputs.config)
         node.add_strategy(loaded.strategy_class(config))
-        ear = _Ear()
+        ear = _Receiver()
         node.add_actor(ear)
 
         async def run() -> float:

@@ -107,7 +107,7 @@ def test_rungs_in_pods_have_the_points_and_windows_of_a_laptop(searching: SmallE
     last = ask(searching, 2)
     how = "successive-halving: points on windows: 4 on 1, 2 on 2"
     # Of two points on two days, the rung has computed the first.
-    assert [*last] == ["run", (1, 1), 3, how, "rung 1 of 2: 4 points on 1 window; 2 go on"]
+    assert [*last] == ["run", (1, 1), 3, how, "rung 1 of 2: 4 points on 1 window; 2 advance"]
     compute(searching, last, lost=1)
 
     assert_same_search(searching, finish(searching), on_laptop(searching))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from trading_runtime.engine.risk import profile as risk
+import dataclasses
+
 from trading_runtime.metrics import definitions
 from trading_runtime.records.events import DRILLS
+from trading_runtime.records.inputs import RiskInputs
 from trading_runtime.records.status import DIED, UNKNOWN, Status
 
 
 def test_every_rule_of_a_risk_profile_has_its_label() -> None:
-    assert set(definitions.RULES) == set(risk.RULES)
+    rules = {field.name for field in dataclasses.fields(RiskInputs)} - {"instruments"}
+
+    assert set(definitions.VALUES["rule"]) == rules | {definitions.OTHER}
 
 
 def test_every_drill_has_its_label() -> None:

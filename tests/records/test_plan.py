@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.plans import made_up_plan, partition
 from trading_runtime.errors import DataError
-from trading_runtime.records.plan import Task, plan_from_document, read_plan
+from trading_runtime.records import forms
+from trading_runtime.records.plan import Plan, Task, plan_from_document, read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,3 +108,102 @@ def test_damage_of_a_stored_plan_is_an_error_of_data_that_names_the_file(
 def test_other_json_is_no_plan(content: object) -> None:
     with pytest.raises(ValueError, match="wrong type"):
         plan_from_document(content)
+
+
+MANY = 4_000
+
+
+def many_tasks() -> list[Task]:
+    """Tasks of ten points on many partitions; of every third nothing was measured."""
+    return [
+        Task(
+            hashlib.sha256(str(number).encode()).hexdigest(),
+            number // 10,
+            number % 10,
+            cached=number % 7 == 0,
+            seconds=None if number % 3 == 0 else number / 8,
+        )
+        for number in range(MANY)
+    ]
+
+
+def many() -> Plan:
+    """A plan whose tasks are read in several pieces, with texts that look like pieces of it."""
+    points = [{"every": number, "name": '"tasks":[{},{'} for number in range(10)]
+    partitions = [partition(number) for number in range(MANY // 10)]
+    return made_up_plan(many_tasks(), points=points, partitions=partitions)
+
+
+def test_the_tasks_of_a_plan_are_those_that_were_given(tmp_path: Path) -> None:
+    tasks, stored = many_tasks(), tmp_path / "plan.json"
+    stored.write_text(many().to_json())
+
+    read = read_plan(stored).tasks
+
+    assert list(read) == tasks
+    assert (len(read), read[-1], read[5:8]) == (MANY, tasks[-1], tasks[5:8])
+    assert read.ids == [task.task_id for task in tasks]
+    assert read.uncached == [number for number in range(MANY) if number % 7]
+    assert read.of_point(3) == list(range(3, MANY, 10))
+    assert read.seconds([1, 2]) == 1 / 8 + 2 / 8
+    assert read.seconds([1, 3]) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text,
+        lambda text: json.dumps(json.loads(text), indent=1),
+        lambda text: json.dumps(dict(reversed(json.loads(text).items())), separators=(",", ":")),
+        lambda text: text.replace('"seconds":null', '"seconds":null,"more":["},{",{},{}]'),
+    ],
+    ids=["as written", "indented", "in another order", "with more in each task"],
+)
+def test_a_plan_is_read_however_its_json_is_laid_out(
+    tmp_path: Path, change: Callable[[str], str]
+) -> None:
+    plan = many()
+    stored = tmp_path / "plan.json"
+    stored.write_text(change(plan.to_json()))
+
+    read = read_plan(stored)
+
+    assert read.tasks == plan.tasks
+    assert read.to_json() == plan_from_document(json.loads(stored.read_text())).to_json()
+    assert read.to_json() == plan.to_json()
+
+
+def test_the_first_task_that_is_damaged_is_named_among_many(tmp_path: Path) -> None:
+    content = json.loads(many().to_json())
+    content["tasks"][2_345]["cached"] = "no"
+    content["tasks"][2_346]["point"] = 10
+    stored = tmp_path / "plan.json"
+    stored.write_text(json.dumps(content, separators=(",", ":")))
+
+    with pytest.raises(DataError, match=r"damaged: tasks\[2345\]\.cached is of the wrong form"):
+        read_plan(stored)
+    content["tasks"][2_345]["cached"] = False
+    stored.write_text(json.dumps(content, separators=(",", ":")))
+    with pytest.raises(DataError, match=r"damaged: tasks\[2346\]\.point is of the wrong form"):
+        read_plan(stored)
+
+
+def test_a_plan_is_read_in_little_more_memory_than_its_file_has_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "_BYTES_AT_ONCE", 1 << 12)
+    stored = tmp_path / "plan.json"
+    tasks = many_tasks()
+    stored.write_text(
+        made_up_plan(tasks, points=[{}] * 10, partitions=[partition()] * (MANY // 10)).to_json()
+    )
+    tracemalloc.start()
+    try:
+        read = read_plan(stored)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(read.tasks) == MANY
+    # Parsed as a whole, it takes three and a half times its bytes.
+    assert peak < 2.5 * stored.stat().st_size

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from trading_runtime.report.pictures.canvas import BLUE, GOLD, RED
-from trading_runtime.report.pictures.parallel import parallel_picture
+from trading_runtime.report.pictures.parameters import parallel_picture
 from trading_runtime.report.pictures.trials import importance_picture, logits_picture
 from trading_runtime.results.importance import Importance
 

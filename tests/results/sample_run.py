@@ -20,7 +20,7 @@ from trading_runtime.report import ReportInputs
 from trading_runtime.results.calendar import observed_facts
 from trading_runtime.results.frames import best, points_frame, results_frame
 from trading_runtime.results.points import TaskOutcome, aggregate_point, chained_curve
-from trading_runtime.results.statistics import Fill, Trade, task_statistics
+from trading_runtime.results.statistics import Fills, Trade, task_statistics
 from trading_runtime.results.task_table import TaskTable
 from trading_runtime.units import DAY, parse_instant
 
@@ -175,7 +175,7 @@ def _done(outcome: TaskOutcome, point: int, *, ruined: bool, trades: int) -> Tas
         )
         for k in range(trades)
     ]
-    fills = [Fill(Decimal(4200), Decimal("2.1")) for _ in range(2 * trades)]
+    fills = Fills(2 * trades, Decimal(8400) * trades, Decimal("4.2") * trades)
     seen = throughout(outcome.start, outcome.end)
     summary = {
         "rows": 60 * hours,

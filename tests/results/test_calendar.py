@@ -17,7 +17,7 @@ from trading_runtime.datasets.observed_days import Observed, RowTimes
 from trading_runtime.records.inputs import CommonInputs
 from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.results.calendar import Calendar, observed_facts, observed_of
-from trading_runtime.results.statistics import task_statistics
+from trading_runtime.results.statistics import Fills, task_statistics
 from trading_runtime.units import DAY
 
 HOUR = DAY // 24
@@ -80,7 +80,7 @@ def found_for(
         while place + 1 < len(rows) and rows[place + 1][0] <= ts:
             place += 1
         equity.append((ts, Decimal(int(rows[place][1]))))
-    return task_statistics(equity, seen.observed(), [], [], calendar)
+    return task_statistics(equity, seen.observed(), Fills(), [], calendar)
 
 
 def by_hand(rows: list[tuple[int, Fraction]], periods: Fraction) -> tuple[float, float, float]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
-from trading_runtime.results.front import unbeaten
+from trading_runtime.results.front import non_dominated
 
 if TYPE_CHECKING:
     import pytest
@@ -26,9 +26,9 @@ OBJECTIVES = {
 def test_what_another_beats_is_left_out_and_equals_stay() -> None:
     values = [(1, 5), (2, 5), (2, 4), (2, 5), (3, 9), (0, 1), (0, 2)]
 
-    assert unbeaten(values, ["maximize", "minimize"]) == [2, 4, 5]
-    assert unbeaten([(1, 1), (1, 1)], ["maximize", "maximize"]) == [0, 1]
-    assert unbeaten([(3,), (5,), (5,)], ["maximize"]) == [1, 2]
+    assert non_dominated(values, ["maximize", "minimize"]) == [2, 4, 5]
+    assert non_dominated([(1, 1), (1, 1)], ["maximize", "maximize"]) == [0, 1]
+    assert non_dominated([(3,), (5,), (5,)], ["maximize"]) == [1, 2]
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), max_size=30))
@@ -40,7 +40,7 @@ def test_the_front_is_what_every_pair_compared_says(values: list[tuple[int, int,
     beaten = {two for one, two in product(values, values) if beats(one, two)}
     expected = [place for place, each in enumerate(values) if each not in beaten]
 
-    assert unbeaten(values, ["maximize", "minimize", "maximize"]) == expected
+    assert non_dominated(values, ["maximize", "minimize", "maximize"]) == expected
 
 
 def test_a_run_with_several_objectives_names_its_front_wherever_it_is_read(

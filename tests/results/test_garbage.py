@@ -149,7 +149,7 @@ def test_a_plan_that_cannot_be_read_keeps_everything(store: Store, content: byte
     write_plan(store, "two")
     store.run("two").plan.write_bytes(content)
 
-    with pytest.raises(DataError, match=r"two/plan\.json.*(\n.*)?nobody knows which results"):
+    with pytest.raises(DataError, match=r"two/plan\.json.*(\n.*)?results that the run refers to"):
         find_garbage(store, NOW, DAY)
 
 

@@ -18,11 +18,12 @@ from trading_runtime.results.points import (
     aggregate_point,
     chained_curve,
 )
-from trading_runtime.results.statistics import Fill, Trade, task_statistics
+from trading_runtime.results.statistics import Fills, Trade, task_statistics
 from trading_runtime.units import DAY
 
 HOUR = DAY // 24
 MONDAY = 18_995 * DAY
+NO_FILLS = Fills()
 
 
 def outcome(  # noqa: PLR0913 - one argument for each thing a task leaves
@@ -32,7 +33,7 @@ def outcome(  # noqa: PLR0913 - one argument for each thing a task leaves
     *,
     step: int = DAY,
     trades: tuple[Trade, ...] = (),
-    fills: tuple[Fill, ...] = (),
+    fills: Fills = NO_FILLS,
     instruments: tuple[str, ...] = ("BTC.SIM",),
     **more: Any,
 ) -> TaskOutcome:
@@ -48,7 +49,7 @@ def outcome_of(  # noqa: PLR0913 - one argument for each thing a task leaves
     equity: list[tuple[int, Decimal]],
     seen: Observed,
     trades: tuple[Trade, ...] = (),
-    fills: tuple[Fill, ...] = (),
+    fills: Fills = NO_FILLS,
     *,
     partition: int = 0,
     instruments: tuple[str, ...] = ("BTC.SIM",),
@@ -151,9 +152,16 @@ def test_trades_are_pooled_over_partitions() -> None:
     won = Trade(Decimal(30), MONDAY, MONDAY + 6 * HOUR)
     still_open = Trade(Decimal(1000), MONDAY + 18 * HOUR, None)
     lost = Trade(Decimal(-10), MONDAY + DAY, MONDAY + DAY + 12 * HOUR)
-    fill = Fill(Decimal(50), Decimal("0.25"))
-    first = outcome(0, MONDAY, [100, 110], trades=(won, still_open), fills=(fill, fill))
-    second = outcome(1, MONDAY + DAY, [100, 90], trades=(lost,), fills=(fill,))
+    first = outcome(
+        0,
+        MONDAY,
+        [100, 110],
+        trades=(won, still_open),
+        fills=Fills(2, Decimal(100), Decimal("0.5")),
+    )
+    second = outcome(
+        1, MONDAY + DAY, [100, 90], trades=(lost,), fills=Fills(1, Decimal(50), Decimal("0.25"))
+    )
     row = aggregate_point(0, {}, [first, second], YEAR)
     assert (row["trades"], row["win_rate"], row["profit_factor"]) == (2, 0.5, 3.0)
     assert row["expectancy"] == "10"

@@ -18,7 +18,7 @@ from tests.results.observed import PER_YEAR, THREE, YEAR, throughout
 from trading_runtime.results.exact import rounded
 from trading_runtime.results.statistics import (
     Drawdown,
-    Fill,
+    Fills,
     Trade,
     daily_returns,
     exposure,
@@ -32,6 +32,7 @@ from trading_runtime.results.statistics import (
 from trading_runtime.units import DAY
 
 HOUR = DAY // 24
+NO_FILLS = Fills()
 MONDAY = 18_995 * DAY  # 2022-01-03, a UTC midnight
 
 
@@ -185,7 +186,7 @@ TRADES = [
 
 def test_a_task_has_all_its_statistics_in_the_order_of_the_summary() -> None:
     equity = days(100, 110, 99, "108.9")
-    fills = [Fill(Decimal("110.5"), Decimal("0.1")), Fill(Decimal(89), Decimal("-0.025"))]
+    fills = Fills(2, Decimal("199.5"), Decimal("0.075"))
     found = task_statistics(equity, throughout(MONDAY, MONDAY + 3 * DAY), fills, TRADES, THREE)
     assert list(found.items()) == [
         ("initial_equity", "100"),
@@ -214,20 +215,24 @@ def test_a_task_has_all_its_statistics_in_the_order_of_the_summary() -> None:
 
 
 def test_a_task_without_trades_has_no_trade_ratios() -> None:
-    found = task_statistics(days(100, 100, 100), throughout(MONDAY, MONDAY + 2 * DAY), [], [], YEAR)
+    found = task_statistics(
+        days(100, 100, 100), throughout(MONDAY, MONDAY + 2 * DAY), NO_FILLS, [], YEAR
+    )
     undefined = {name for name, value in found.items() if value is None}
     assert undefined == {"sharpe", "sortino", "win_rate", "profit_factor", "expectancy"}
 
 
 def test_without_a_losing_trade_there_is_no_profit_factor() -> None:
-    found = task_statistics(days(100, 130), throughout(MONDAY, MONDAY + DAY), [], TRADES[:1], YEAR)
+    found = task_statistics(
+        days(100, 130), throughout(MONDAY, MONDAY + DAY), NO_FILLS, TRADES[:1], YEAR
+    )
     assert found["profit_factor"] is None
     assert found["win_rate"] == 1.0
 
 
 def test_a_ruined_account_has_no_return_and_no_ratios_but_its_loss() -> None:
     found = task_statistics(
-        days(100, 90, -1, 50), throughout(MONDAY, MONDAY + 3 * DAY), [], [], YEAR
+        days(100, 90, -1, 50), throughout(MONDAY, MONDAY + 3 * DAY), NO_FILLS, [], YEAR
     )
     assert found["ruined"] is True
     assert found["net_profit"] == "-50"
@@ -240,22 +245,22 @@ def test_returns_before_a_ruin_are_known_and_later_ones_are_not() -> None:
 
 
 def test_an_account_that_starts_with_nothing_has_no_ratios() -> None:
-    found = task_statistics(days(0, 10), throughout(MONDAY, MONDAY + DAY), [], [], YEAR)
+    found = task_statistics(days(0, 10), throughout(MONDAY, MONDAY + DAY), NO_FILLS, [], YEAR)
     assert found["ruined"] is True
     assert [found[name] for name in ("return", "max_drawdown", "turnover")] == [None] * 3
 
 
 def test_equity_out_of_order_or_absent_is_refused() -> None:
     with pytest.raises(ValueError, match="order of time"):
-        task_statistics(days(1, 2)[::-1], None, [], [], YEAR)
+        task_statistics(days(1, 2)[::-1], None, NO_FILLS, [], YEAR)
     with pytest.raises(ValueError, match="no samples"):
-        task_statistics([], None, [], [], YEAR)
+        task_statistics([], None, NO_FILLS, [], YEAR)
 
 
 def test_the_decimal_context_that_a_strategy_left_behind_changes_nothing() -> None:
     equity = days("100000.1234567890123456", "100001.7654321", "99999.5")
     window = throughout(MONDAY, MONDAY + 2 * DAY)
-    fills = [Fill(Decimal("12345678.000000001"), Decimal("0.0000000001"))]
+    fills = Fills(1, Decimal("12345678.000000001"), Decimal("0.0000000001"))
     expected = task_statistics(equity, window, fills, TRADES, YEAR)
     with decimal.localcontext(prec=3, rounding=decimal.ROUND_UP):
         assert task_statistics(equity, window, fills, TRADES, YEAR) == expected
@@ -293,24 +298,19 @@ def test_ratios_do_not_depend_on_the_size_of_the_account(
     values: list[Decimal], factor: int
 ) -> None:
     window = throughout(MONDAY, MONDAY + (len(values) - 1) * DAY)
-    small = task_statistics(days(*map(str, values)), window, [], [], YEAR)
-    large = task_statistics(days(*(str(v * factor) for v in values)), window, [], [], YEAR)
+    small = task_statistics(days(*map(str, values)), window, NO_FILLS, [], YEAR)
+    large = task_statistics(days(*(str(v * factor) for v in values)), window, NO_FILLS, [], YEAR)
     for name in ("return", "volatility", "sharpe", "sortino", "max_drawdown"):
         assert large[name] == alike(small[name])
 
 
 @given(
-    st.lists(st.tuples(AMOUNTS, AMOUNTS), max_size=12),
     st.lists(st.decimals(min_value=-(10**6), max_value=10**6, places=9), max_size=12),
     st.integers(),
 )
-def test_the_order_of_fills_and_positions_does_not_matter(
-    fills: list[tuple[Decimal, Decimal]], profits: list[Decimal], seed: int
-) -> None:
-    traded = [Fill(value, fee) for value, fee in fills]
+def test_the_order_of_positions_does_not_matter(profits: list[Decimal], seed: int) -> None:
     held = [Trade(profit, MONDAY + i, MONDAY + 2 * i + 1) for i, profit in enumerate(profits)]
     window = throughout(MONDAY, MONDAY + DAY)
-    expected = task_statistics(days(1, 2), window, traded, held, YEAR)
-    random.Random(seed).shuffle(traded)  # noqa: S311 - any order
+    expected = task_statistics(days(1, 2), window, NO_FILLS, held, YEAR)
     random.Random(seed).shuffle(held)  # noqa: S311 - any order
-    assert task_statistics(days(1, 2), window, traded, held, YEAR) == expected
+    assert task_statistics(days(1, 2), window, NO_FILLS, held, YEAR) == expected

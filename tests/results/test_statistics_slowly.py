@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 import random
 import statistics
+from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.results.observed import YEAR, throughout
-from trading_runtime.results.statistics import Fill, Trade, task_statistics
+from trading_runtime.results.statistics import Fills, Trade, task_statistics
 from trading_runtime.units import DAY
-
-if TYPE_CHECKING:
-    from decimal import Decimal
 
 MONDAY = 18_995 * DAY
 HOUR = DAY // 24
@@ -64,9 +62,8 @@ def test_a_task_has_the_statistics_of_a_slow_reckoning(
         Trade(profit, MONDAY + opened * HOUR, None if closed is None else MONDAY + closed * HOUR)
         for profit, opened, closed in positions
     ]
-    moved = [Fill(value, fee) for value, fee in fills]
-    for items in (trades, moved):
-        random.Random(seed).shuffle(items)  # noqa: S311 - any order
+    random.Random(seed).shuffle(trades)  # noqa: S311 - any order
+    moved = Fills(len(fills), *(sum(each, Decimal(0)) for each in zip(*fills, strict=True)))
 
     found = task_statistics(equity, throughout(MONDAY, MONDAY + 3 * DAY), moved, trades, YEAR)
 

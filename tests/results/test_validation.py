@@ -13,10 +13,11 @@ from trading_runtime.errors import UsageError
 from trading_runtime.records.plan import PlannedObjective
 from trading_runtime.results.calendar import observed_facts
 from trading_runtime.results.points import TaskOutcome
-from trading_runtime.results.statistics import task_statistics
+from trading_runtime.results.statistics import Fills, task_statistics
 from trading_runtime.results.validation import (
     Choice,
     Split,
+    Stability,
     Stretch,
     Windows,
     choose,
@@ -106,7 +107,7 @@ def windows_of(profits: Sequence[Sequence[int]]) -> Windows:
             seen = throughout(start, end)
             equity = [(start, Decimal(1_000)), (end, Decimal(1_000 + profit))]
             summary = {
-                **task_statistics(equity, seen, [], [], YEAR),
+                **task_statistics(equity, seen, Fills(), [], YEAR),
                 **observed_facts(seen),
                 **dict.fromkeys(
                     ("orders", "denied_orders", "partly_filled_orders", "funding_settlements"), 0
@@ -129,9 +130,9 @@ def test_the_best_of_the_train_windows_is_judged_on_the_test_windows_alone() -> 
         Choice(Split((2, 3), (4,)), 1, 10, 7),
     ]
     assert windows.path(choices)["net_profit"] == "9"
-    assert stability(choices) == {
-        "splits": 3, "points": 2, "changes": 1, "commonest": 0, "commonest_share": 0.666666666667,
-    }  # fmt: skip
+    assert stability(choices) == Stability(
+        splits=3, points=2, changes=1, commonest=0, commonest_share=0.666666666667
+    )
     assert window_stretches(windows, choices) == [
         Stretch(0, 2 * DAY, 4 * DAY, (2, 3)),
         Stretch(1, 4 * DAY, 5 * DAY, (4,)),
@@ -155,4 +156,4 @@ def test_where_nothing_is_defined_nothing_is_chosen() -> None:
 
     assert [each.point for each in choices] == [None]
     assert window_stretches(windows, choices) == []
-    assert stability(choices)["commonest"] is None
+    assert stability(choices).commonest is None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trading_runtime.errors import Kind, StorageError
+from trading_runtime.errors import DataError, Kind, StorageError
 from trading_runtime.records.events import (
     RunFailed,
     RunInitialised,
@@ -26,12 +26,14 @@ from trading_runtime.records.journal import (
     chain_bytes,
     check_journal,
     encode_line,
+    entries_of,
     merge_journals,
     new_writer,
     whole_lines,
 )
 from trading_runtime.records.metadata import ChainEnd
 from trading_runtime.records.run_files import RunFiles
+from trading_runtime.records.session_events import OrderEnded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -213,7 +215,7 @@ def test_held_events_are_written_at_once_and_as_single_ones_are(files: RunFiles)
     lines = whole_lines(part(files, "run-1").read_bytes())
 
     assert before == (b"", 0)
-    assert [entry["event"] for _, entry in lines] == [
+    assert [entry.event for _, entry in lines] == [
         "task_started",
         "run_initialised",
         "task_started",
@@ -230,7 +232,7 @@ def test_no_text_changes_how_held_events_are_written(files: RunFiles, message: s
         journal.hold(RunStopped(message=message))
     lines = whole_lines(part(files, "run-1").read_bytes())
 
-    assert [entry["payload"] for _, entry in lines] == [{}, {"message": message}]
+    assert [entry.payload for _, entry in lines] == [{}, {"message": message}]
     assert [line for line, entry in lines if encode_line(entry) != line] == []
 
 
@@ -249,7 +251,7 @@ def test_a_secret_is_hidden_however_json_writes_it(
         journal.write(RunStopped(message='it was se"cr\\et-value, and more'))
 
     [(_, entry)] = whole_lines(part(files, "run-1").read_bytes())
-    assert entry["payload"] == {"message": "it was [hidden], and more"}
+    assert entry.payload == {"message": "it was [hidden], and more"}
 
 
 def test_a_text_that_was_written_before_is_hidden_once_it_is_a_secret(
@@ -261,7 +263,31 @@ def test_a_text_that_was_written_before_is_hidden_once_it_is_a_secret(
         journal.write(RunStopped(message="a value: 5f3a9c-0b17"))
 
     lines = whole_lines(part(files, "run-1").read_bytes())
-    assert [entry["payload"]["message"] for _, entry in lines] == [
+    assert [entry.payload["message"] for _, entry in lines] == [
         "a value: 5f3a9c-0b17",
         "a value: [hidden]",
     ]
+
+
+def test_a_line_becomes_the_event_that_was_written_and_none_of_another_type(
+    files: RunFiles,
+) -> None:
+    written = TaskCompleted(task_id="a", seconds=1.5, rows=5, worker=2)
+    with Journal(files.journals, "run-1") as journal:
+        journal.write(written)
+    [entry] = entries_of(files.journals)
+
+    assert entry.as_event(TaskCompleted) == written
+    assert entry.as_event(TaskStarted) is None
+
+
+def test_a_payload_that_is_not_its_events_is_named_by_line_and_field(files: RunFiles) -> None:
+    with Journal(files.journals, "run-1") as journal:
+        journal.write(RunStopped())
+        journal.write(OrderEnded(order_id="a", how="canceled"))
+    ended = entries_of(files.journals)[1]._replace(payload={"order_id": 7, "how": "canceled"})
+
+    with pytest.raises(
+        DataError, match=r"journal/run-1, line 2: order_ended: order_id is of the wrong type; see"
+    ):
+        ended.as_event(OrderEnded)

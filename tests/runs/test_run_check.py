@@ -221,7 +221,7 @@ def test_a_line_of_the_wrong_form_is_named_and_nothing_is_learnt_from_it(
 def test_entries_of_a_chain_are_read_back(chain: Path) -> None:
     entries = [entry for _, entry in whole_lines(chain.read_bytes())]
 
-    assert [entry["event"] for entry in entries] == [
+    assert [entry.event for entry in entries] == [
         "run_initialised",
         "run_planned",
         "run_started",

@@ -114,7 +114,7 @@ def test_a_run_that_never_began_refers_to_nothing(results: S3Folder) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("plan.json", b"{", r"results/runs/two/plan\.json.*\n.*nobody knows which results"),
+        ("plan.json", b"{", r"results/runs/two/plan\.json.*\n.*the results that the run refers to"),
         ("metadata.json", b"{}", r"results/runs/two/plan\.json: the run's plan is gone"),
     ],
 )

@@ -12,9 +12,9 @@ from tests.s3.servers import LOST_ANSWER, Clock, Proxy, S3Server, move_servers_b
 from trading_runtime import api
 from trading_runtime.errors import LeaseLostError, StorageError, TransientError, UsageError
 from trading_runtime.results.store import open_store
-from trading_runtime.runs import s3_lock
+from trading_runtime.runs import lock
+from trading_runtime.runs.lock import Lease, is_leased
 from trading_runtime.runs.opening import acquire_run
-from trading_runtime.runs.s3_lock import Lease, is_leased
 from trading_runtime.storage import s3
 from trading_runtime.storage.files import write_file
 from trading_runtime.storage.s3 import S3Folder
@@ -242,8 +242,8 @@ def test_a_lost_answer_hides_no_lease_of_another(
 @pytest.fixture
 def always_expired(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each lease expire at once: it is renewed whenever it is checked, and only then."""
-    monkeypatch.setattr(s3_lock, "_LEASE_SECONDS", 1e-6)
-    monkeypatch.setattr(s3_lock, "_RENEWALS", 1e-9)
+    monkeypatch.setattr(lock, "_LEASE_SECONDS", 1e-6)
+    monkeypatch.setattr(lock, "_RENEWALS", 1e-9)
 
 
 @pytest.mark.usefixtures("always_expired")
@@ -291,7 +291,7 @@ def test_a_run_that_loses_its_lease_at_work_ends_and_says_so(
 def test_a_holder_that_was_suspended_between_check_and_write_writes_no_metadata(
     bucket: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_lock, "_RENEWALS", 1e-3)
+    monkeypatch.setattr(lock, "_RENEWALS", 1e-3)
     objects, store = S3Folder(f"{bucket}/results"), open_store(f"{bucket}/results")
 
     def publish(opened: OpenRun, content: str) -> None:

@@ -20,7 +20,7 @@ from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import DataError, LeaseLostError, StorageError, UsageError
 from trading_runtime.records.events import KillActivated, KillCleared
 from trading_runtime.results.store import open_store
-from trading_runtime.runs import s3_lock
+from trading_runtime.runs import lock
 from trading_runtime.runs.opening import acquire_run, append_events, is_running, request_stop
 from trading_runtime.runs.run_check import check_run
 from trading_runtime.storage import s3
@@ -205,7 +205,7 @@ def test_a_lock_is_our_own_also_when_the_answer_that_said_so_was_lost(
     with Proxy(storage.port, lambda number: LOST_ANSWER if number == 1 else None) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         s3._opened.cache_clear()
-        s3_lock.Lease(S3Folder(f"{bucket}/results"), "one").release()
+        lock.Lease(S3Folder(f"{bucket}/results"), "one").release()
         assert proxy.faults == 1
     s3._opened.cache_clear()
 
@@ -220,7 +220,7 @@ def test_the_lock_of_a_process_that_died_is_taken_over(bucket: str) -> None:
 def test_a_lock_is_renewed_while_nothing_happens_in_the_run(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_lock, "_RENEWALS", 10_000)
+    monkeypatch.setattr(lock, "_RENEWALS", 10_000)
     store = open_store(f"{bucket}/results")
     with acquire_run(store, "one"):
         taken = version_of(store.objects, "runs/one/lock")

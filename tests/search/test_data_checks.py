@@ -1,4 +1,4 @@
-"""Orders must depend neither on rows that lie after them, nor on how long the warm-up was."""
+"""Orders must depend neither on rows that come after them, nor on how long the warm-up was."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_first_order_that_depends_on_later_rows_is_named(
     code, found, message = checked(capsys, small, "lookahead", "check", "run", "--cuts", "4")
 
     assert code == Kind.DIFFERS.exit_code
-    assert "orders depend on rows that lie after them" in message
+    assert "orders depend on rows that come after them" in message
     # Of the first 60 rows the half is over at 30: the order at 40 buys, where it sold before.
     first = found["cuts"][0]
     assert first["until"] == "2024-01-01T01:00:00Z"
@@ -96,7 +96,7 @@ def test_bars_that_are_resampled_and_named_by_where_they_begin_are_caught(
     code, found, message = checked(capsys, small, "lookahead", "check", "run", "--cuts", "12")
 
     assert code == Kind.DIFFERS.exit_code
-    assert "orders depend on rows that lie after them" in message
+    assert "orders depend on rows that come after them" in message
     assert found["files_opened"] == []
 
 

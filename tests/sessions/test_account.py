@@ -1,4 +1,4 @@
-"""The account of a deployment: it goes on after a stop and after a kill, and one session has it."""
+"""The account of a deployment: it continues after a stop and a kill, and one session has it."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from nautilus_trader.model import Bar, BarType, InstrumentId, Price, Quantity, QuoteTick
 
+from trading_runtime.config.adapters import AdapterData
 from trading_runtime.config.deployment import Deployment
 from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.records.session_events import DataGap
@@ -51,7 +52,8 @@ class Watched:
                 "seed": 1,
             }
         )
-        section = self.deployment.data.model_dump(mode="json")
+        section = self.deployment.data
+        assert isinstance(section, AdapterData)
         self.data = ArrivingData(section, 1, client=(None, None))
         parts: Any = self
         self.watch = HealthWatch(self.deployment, parts, self.data, parts, lambda: None)

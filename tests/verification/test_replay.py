@@ -10,7 +10,7 @@ import pytest
 from tests.execution.wayward_run import WAYS, Copy, flip_byte, wayward
 from tests.plans import made_up_plan, partition
 from trading_runtime.errors import Kind, UsageError
-from trading_runtime.records.plan import Plan, Task
+from trading_runtime.records.plan import Plan, PlannedTasks, Task
 from trading_runtime.verification.fresh_tasks import FreshOutcome
 from trading_runtime.verification.replay import Replay, find_task, replay
 from trading_runtime.verification.rerun import found_origin
@@ -188,7 +188,7 @@ def test_a_name_of_none_or_several_is_refused(given: tuple[Any, Any, Any], messa
 def test_digits_that_begin_several_ids_are_refused_with_them() -> None:
     several = plan(2, 1)
     first, second = several.tasks
-    tasks = (first, second._replace(task_id="aaaab" + "0" * 59))
+    tasks = PlannedTasks([first, second._replace(task_id="aaaab" + "0" * 59)])
 
     with pytest.raises(UsageError, match=r"2 tasks .* begin with 'aaaa' \(aaaa0000, aaaab000\)"):
         find_task(replace(several, tasks=tasks), "aaaa", None, None)

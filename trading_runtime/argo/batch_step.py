@@ -11,8 +11,7 @@ from trading_runtime.argo.planned_run import open_planned_run
 from trading_runtime.argo.pod_log import pod_name
 from trading_runtime.config.code_archive import strategy_folder
 from trading_runtime.config.strategy_code import StrategyCode, find_strategy_code
-from trading_runtime.control.kill_switch import KillSwitch
-from trading_runtime.control.stopping import StopControl
+from trading_runtime.control.kill_switch import KillSwitch, StopControl
 from trading_runtime.errors import Kind, TransientError, UsageError
 from trading_runtime.execution.computation import Computation, Share
 from trading_runtime.execution.executors.pods import PodExecutor

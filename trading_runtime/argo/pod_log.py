@@ -8,7 +8,7 @@ import platform
 from typing import TYPE_CHECKING
 
 from trading_runtime.argo.planned_run import NotPlannedError
-from trading_runtime.errors import TradingRuntimeError, kind_of_error, said_by
+from trading_runtime.errors import TradingRuntimeError, error_text, kind_of_error
 from trading_runtime.execution.workers.processes import KEPT_OUTPUT, OUTPUT_KEPT_IN
 from trading_runtime.redaction import redact
 from trading_runtime.results.store import open_store
@@ -48,7 +48,7 @@ def kept_log(results: str, run_id: str, step: str) -> Iterator[Callable[[str], N
         except NotPlannedError:
             raise
         except Exception as error:
-            note(f"{kind_of_error(error)}: {said_by(error)}")
+            note(f"{kind_of_error(error)}: {error_text(error)}")
             _store(results, run_id, step, lines, workers)
             raise
         finally:

@@ -1,4 +1,4 @@
-"""Research on a schedule: an experiment that a CronWorkflow submits again and again."""
+"""Research on a schedule: an experiment that a CronWorkflow submits repeatedly."""
 
 from __future__ import annotations
 

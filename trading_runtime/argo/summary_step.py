@@ -149,10 +149,10 @@ def _write_metrics(files: RunFiles, strategy: str) -> None:
     started, latest = 0, 0
     measured: dict[str, tuple[float, int]] = {}
     for *_, entry in lines_in_order(files.journals):
-        payload, latest = entry["payload"], parse_instant(entry["time"])
-        if entry["event"] == "run_started":
+        payload, latest = entry.payload, parse_instant(entry.time)
+        if entry.event == "run_started":
             started = latest
             measured.clear()
-        elif entry["event"] == "task_completed":
+        elif entry.event == "task_completed":
             measured[payload["task_id"]] = (payload["seconds"], payload["rows"])
     write_metrics(files, strategy, (latest - started) / 1e9, list(measured.values()))

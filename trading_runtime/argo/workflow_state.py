@@ -1,4 +1,4 @@
-"""Whether the workflow of a run goes on while no pod is at work: Argo is asked, if possible."""
+"""Whether the workflow of a run will continue while no pod is at work; Argo is asked."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Charts that one can zoom: figures for notebooks, and pages that stand alone. They need Plotly."""
+"""Charts that one can zoom: figures for notebooks, and self-contained pages. They need Plotly."""

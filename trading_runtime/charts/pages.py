@@ -1,4 +1,4 @@
-"""Pages that stand alone: the chart of a task, and all points of a run to sort and filter."""
+"""Self-contained pages: the chart of a task, and all points of a run to sort and filter."""
 
 from __future__ import annotations
 

@@ -75,8 +75,8 @@ def check_lookahead(  # noqa: PLR0913 - one argument for each option of the comm
         say("\n".join(_lookahead_lines(found)))
     if found.first is not None:
         raise DiffersError(
-            f"run {run!r}, point {chosen}: orders depend on rows that lie after them; look at what "
-            "the strategy reads before it sends the order above"
+            f"run {run!r}, point {chosen}: orders depend on rows that come after them; look at "
+            "what the strategy reads before it sends the order above"
         )
     if opened:
         more = f" and {len(opened) - _MOST_FILES} more" if len(opened) > _MOST_FILES else ""

@@ -189,7 +189,7 @@ def show(name: str, folder: Path, *, as_json: bool) -> None:
 @deployments.command()
 @_NAME
 @_FOLDER
-@click.option("--follow", "-f", is_flag=True, help="Go on with what is added.")
+@click.option("--follow", "-f", is_flag=True, help="Follow what is added.")
 @_CLUSTER
 @_NAMESPACE
 def logs(name: str, folder: Path, namespace: str | None, *, follow: bool, cluster: bool) -> int:

@@ -193,10 +193,10 @@ def invoke(command: click.Command, arguments: Sequence[str], *, debug: bool = Fa
     except TradingRuntimeError as error:
         if debug:
             say(redact(traceback.format_exc()), err=True, nl=False)
-        _complain(str(error))
+        _report(str(error))
         return error.exit_code
     except click.ClickException as error:
-        _complain(_usage(error))
+        _report(_usage(error))
         return Kind.USAGE.exit_code
     except (click.Abort, KeyboardInterrupt):
         return Kind.STOPPED.exit_code
@@ -217,21 +217,21 @@ def _refuse_no_threads() -> None:
 def _unexpected(error: Exception, *, debug: bool) -> int:
     if isinstance(error, OSError) and not error.filename and error.errno in _OUTPUT_FAULTS:
         _drop_output()
-        _complain(f"standard output cannot be written: {error.strerror}")
+        _report(f"standard output cannot be written: {error.strerror}")
         return Kind.STORAGE.exit_code
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         shown = str(error.filename)
-        _complain(f"{shown[:_SHOWN_PATH]}…: the path is too long ({len(shown):,} characters)")
+        _report(f"{shown[:_SHOWN_PATH]}…: the path is too long ({len(shown):,} characters)")
         return Kind.USAGE.exit_code
     if isinstance(error, OSError) and error.filename and error.errno in _NO_FILES:
-        _complain(f"{error.filename}: {error.strerror}; give the path of a file")
+        _report(f"{error.filename}: {error.strerror}; give the path of a file")
         return Kind.DATA.exit_code
     if isinstance(error, MemoryError):
-        _complain("there is not enough memory for this; give it more (ulimit -v, the machine's)")
+        _report("there is not enough memory for this; give it more (ulimit -v, the machine's)")
         return Kind.CRASH.exit_code
     if debug:
         say(redact(traceback.format_exc()), err=True, nl=False)
-    _complain(
+    _report(
         f"internal error: {type(error).__name__}: {error}\n"
         "this is a defect of trading-runtime; please report it with what --debug shows"
     )
@@ -281,7 +281,7 @@ _LONGEST_LINE = 2_000
 """Characters of an error's line: a value that is quoted in it may have any length."""
 
 
-def _complain(text: str) -> None:
+def _report(text: str) -> None:
     text = for_terminal(redact(text))
     if os.environ.get("TRADING_RUNTIME_TERMINATION_LOG"):
         from trading_runtime.argo.outputs import write_termination_message

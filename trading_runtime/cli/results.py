@@ -381,7 +381,7 @@ def chart_results(  # noqa: PLR0913 - one argument for each option of the comman
 def explore_results(run: str, folder: str, *, output: Path | None) -> None:
     """Write a page with all points of RUN, to sort and filter, and heat maps of all pairs.
 
-    It stands alone. It needs the extra 'charts'.
+    The page is self-contained. It needs the extra 'charts'.
     """
     from trading_runtime.charts.pages import explore_page
 

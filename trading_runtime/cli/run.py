@@ -38,7 +38,7 @@ def plan(file: str, workers: int | None, *, as_json: bool) -> None:
 
     prepared = api.plan(_resolved(file), workers=workers)
     if as_json:
-        from trading_runtime.execution.next_trial import next_trial, price_of
+        from trading_runtime.execution.previews import next_trial, price_of
 
         costs = prepared.loaded.experiment.costs
         try:
@@ -170,8 +170,7 @@ def _resolved(name: str) -> Path:
 
 
 def _plan_lines(prepared: PreparedRun) -> list[str]:
-    from trading_runtime.execution.next_trial import price_of
-    from trading_runtime.execution.plan_changes import changes_since_last_run
+    from trading_runtime.execution.previews import changes_since_last_run, price_of
     from trading_runtime.report.formatting import counted
 
     plan = prepared.plan
@@ -212,7 +211,7 @@ def _plan_lines(prepared: PreparedRun) -> list[str]:
 
 def _trial_lines(prepared: PreparedRun) -> Iterator[str]:
     """Yield how many trials there will have been, and what one more costs."""
-    from trading_runtime.execution.next_trial import next_trial
+    from trading_runtime.execution.previews import next_trial
 
     try:
         found = next_trial(prepared)

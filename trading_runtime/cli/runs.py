@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,9 +20,10 @@ from trading_runtime.runs.progress import JournalFollower, Tally
 from trading_runtime.text import for_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import TextIO
 
+    from trading_runtime.records.journal import JournalEntry
     from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.results.store import Store
     from trading_runtime.runs.overview import RunDetails, RunOverview
@@ -139,8 +140,8 @@ def watch(store: Store, run_id: str, every: float) -> int:
         tally.add(entries)
         shown.events(entries)
         for entry in entries:
-            if entry["event"] == "run_failed":
-                failed_kind = Kind(entry["payload"]["kind"])
+            if entry.event == "run_failed":
+                failed_kind = Kind(entry.payload["kind"])
         if status not in {Status.RUNNING, WAITING} and not is_finishing:
             shown.last(f"{run_id}: {status}; {progress_text(tally)}")
             return _CODES.get(status, failed_kind).exit_code
@@ -178,10 +179,10 @@ class _Shown:
         self._terminal = stream.isatty()
         self._before = ""
 
-    def events(self, entries: Iterable[Mapping[str, Any]]) -> None:
+    def events(self, entries: Iterable[JournalEntry]) -> None:
         """Print failures, and everything that happens to the run as a whole."""
         for entry in entries:
-            name, payload = entry["event"], entry["payload"]
+            name, payload = entry.event, entry.payload
             if name == "task_failed":
                 text = f"task {payload['task_id'][:_DIGITS]} failed: {payload['kind']}: "
                 self._line(entry, text + str(payload.get("message", "")))
@@ -202,9 +203,9 @@ class _Shown:
         self._stream.write(f"\r\x1b[K{text}\n" if self._terminal else f"{text}\n")
         self._stream.flush()
 
-    def _line(self, entry: Mapping[str, Any], text: str) -> None:
+    def _line(self, entry: JournalEntry, text: str) -> None:
         clear = "\r\x1b[K" if self._terminal else ""
-        self._stream.write(f"{clear}{for_line(entry['time'][:19])}  {for_line(text)}\n")
+        self._stream.write(f"{clear}{for_line(entry.time[:19])}  {for_line(text)}\n")
 
 
 @click.group()
@@ -339,8 +340,8 @@ def summarise_run(run: str, results: str, *, allow_incomplete: bool) -> None:
     )
     if status == WAITING and workflow is not None:
         raise UsageError(
-            f"run {run_id!r} goes on: {workflow.why}; wait for it, or end its workflow first: "
-            "'argo terminate'"
+            f"run {run_id!r} will continue: {workflow.why}; wait for it, or end its workflow "
+            "first: 'argo terminate'"
         )
     # The run cannot be resumed meanwhile.
     with hold_run(store, run_id):

@@ -1,4 +1,4 @@
-"""The commands ``schedule``: experiments that a cluster runs again at times."""
+"""The commands ``schedule``: experiments that a cluster runs at set times."""
 
 from __future__ import annotations
 

@@ -222,7 +222,7 @@ def validated_document(source: Source, found: Validated) -> dict[str, Any]:
             }
             for choice in found.choices
         ],
-        "stability": dict(found.stability),
+        "stability": found.stability._asdict(),
         "windows": _statistics(found.tested),
         "continuous": None if found.continuous is None else _statistics(found.continuous),
     }
@@ -243,9 +243,9 @@ def validated_lines(source: Source, found: Validated) -> Iterator[str]:
             f"{metric} {_number(choice.trained)} trained, {_number(choice.tested)} tested"
         )
     yield (
-        f"stability: {facts['points']:,} different points in {facts['splits']:,} splits, "
-        f"{facts['changes']:,} changes; point {facts['commonest']} in "
-        f"{facts['commonest_share'] * 100:.0f} % of them"
+        f"stability: {facts.points:,} different points in {facts.splits:,} splits, "
+        f"{facts.changes:,} changes; point {facts.commonest} in "
+        f"{(facts.commonest_share or 0) * 100:.0f} % of them"
     )
     yield from _comparison("tests", found.tested, found.continuous)
     if found.run_id is not None:

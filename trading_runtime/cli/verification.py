@@ -25,6 +25,7 @@ from trading_runtime.errors import DiffersError, Kind, StoppedError, StorageErro
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from trading_runtime.records.plan import Point
     from trading_runtime.results.garbage import Garbage
     from trading_runtime.results.store import Store
     from trading_runtime.verification.replay import Replay
@@ -75,7 +76,7 @@ def _task(name: str, store: Store) -> str:
 _SHOWN = 12
 _MOST_INPUTS = 20
 _MOST_NAMED = 5
-_MOST_TOLD = 10
+_MOST_SHOWN = 10
 
 
 def print_verification(found: RunVerification) -> None:
@@ -84,10 +85,10 @@ def print_verification(found: RunVerification) -> None:
     say(f"run       {found.run_id}: {found.planned:,} planned, {found.stored:,} stored")
     say(f"verified  {len(found.findings):,} tasks in fresh processes: {counted}")
     wrong = [item for item in found.findings if item.kind is not Kind.OK]
-    for item in wrong[:_MOST_TOLD]:
+    for item in wrong[:_MOST_SHOWN]:
         say(f"error: task {item.task_id[:_SHOWN]}: {item.message}", err=True)
-    if len(wrong) > _MOST_TOLD:
-        say(f"error: and {len(wrong) - _MOST_TOLD:,} more; --json has all", err=True)
+    if len(wrong) > _MOST_SHOWN:
+        say(f"error: and {len(wrong) - _MOST_SHOWN:,} more; --json has all", err=True)
     if found.damage:
         say(f"error: {found.damage}", err=True)
 
@@ -113,7 +114,7 @@ def print_runs(comparison: RunComparison, names: Sequence[str]) -> None:
     for line in _listed("inputs", comparison.inputs, _MOST_INPUTS):
         say(line)
     for number, name in enumerate(names):
-        points = [_parameters(values) for values in comparison.points[number]]
+        points = [_parameters(point) for point in comparison.points[number]]
         for what, items in (("point", points), ("window", comparison.windows[number])):
             if items:
                 head = f"only in {name}: {len(items):,} {what}{'s' * (len(items) > 1)}"
@@ -199,8 +200,9 @@ def _listed(head: str, items: Sequence[Any], most: int) -> Iterable[str]:
         yield f"  and {len(items) - most:,} more; --json has all"
 
 
-def _parameters(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in values.items()) or "no parameters"
+def _parameters(point: Point) -> str:
+    values = point.parameters.items()
+    return ", ".join(f"{name}={value}" for name, value in values) or "no parameters"
 
 
 def _few(items: Sequence[str]) -> str:

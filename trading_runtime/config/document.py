@@ -130,7 +130,7 @@ class DocumentBuilder:
     def open(self, line: int, column: int, *, is_mapping: bool) -> None:
         """Start a mapping or list."""
         if len(self._open) >= MAX_DEPTH:
-            raise DocumentError([*self._problems, Problem(line, column, too_deep())])
+            raise DocumentError([*self._problems, Problem(line, column, depth_message())])
         if self.in_mapping and self._keys[-1] is None:
             self.problem(line, column, "a key is a text, not a mapping or list")
             self._keys[-1] = ""
@@ -228,7 +228,7 @@ class DocumentBuilder:
             self.problem(line, column, "a text holds a character that cannot be stored")
 
 
-def too_deep() -> str:
+def depth_message() -> str:
     """Return the message about a document that is nested too deeply."""
     return f"more than {MAX_DEPTH} mappings and lists within each other"
 
@@ -253,7 +253,7 @@ def parse_json(text: str) -> Node:
             [Problem(error.lineno, error.colno, f"not JSON: {error.msg}{hint}")]
         ) from error
     except RecursionError as error:
-        raise DocumentError([Problem(1, 1, too_deep())]) from error
+        raise DocumentError([Problem(1, 1, depth_message())]) from error
     builder = DocumentBuilder()
     expects_value = True
     for match in _TOKEN.finditer(text):

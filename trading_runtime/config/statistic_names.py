@@ -1,8 +1,8 @@
-"""Names of a point's statistics, for files that name one and tables that list all."""
+"""Names of statistics, for files that name one and tables that list all."""
 
 from __future__ import annotations
 
-POINT_STATISTICS = (
+STATISTICS = (
     "net_profit",
     "fees",
     "funding",
@@ -24,6 +24,11 @@ POINT_STATISTICS = (
     "win_rate",
     "profit_factor",
     "expectancy",
+)
+"""Those that a task and a point have, in the order in which they are stored."""
+
+POINT_STATISTICS = (
+    *STATISTICS,
     "denied_orders",
     "warmup_denied_orders",
     "funding_settlements",

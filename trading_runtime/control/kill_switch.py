@@ -1,12 +1,4 @@
-"""The kill switch: on or off for a whole results folder or for one run, with its history.
-
-In the folder of the results, or below the same names in S3:
-
-    kill-switch/on/all.json             present while it is on for every run
-    kill-switch/on/run.<run_id>.json    present while it is on for one run
-    kill-switch/reduce/…                the same for sessions that may only reduce positions
-    kill-switch/history/<time>-….json   one file for each time it was switched, never removed
-"""
+"""What ends a run early: the kill switch, a signal, runs stop."""
 
 from __future__ import annotations
 
@@ -24,6 +16,8 @@ from trading_runtime.runs.metadata import now_text
 from trading_runtime.runs.opening import append_events
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trading_runtime.results.store import Store
 
 
@@ -195,3 +189,24 @@ def _switching(action: str, run_id: str | None, reason: str) -> Switching:
 def _content(switched: Switching) -> bytes:
     content: dict[str, Any] = asdict(switched)
     return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+class StopControl:
+    """Checks whether a run that is being computed has to end."""
+
+    def __init__(self, store: Store, run_id: str, *requests: Callable[[], bool]) -> None:
+        """``requests`` return whether the end was requested: by a signal, by ``runs stop``."""
+        self._watch = KillSwitchPoller(store, run_id)
+        self._requests = requests
+
+    def should_end(self) -> bool:
+        """Return whether the run has to end now.
+
+        Raises ``TransientError`` or ``StorageError`` when the kill switch cannot be read.
+        """
+        return self._watch() or any(request() for request in self._requests)
+
+    @property
+    def killed(self) -> Switching | None:
+        """What turned the kill switch on, once that was seen; it stays."""
+        return self._watch.switched

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import digest
 from trading_runtime.datasets.catalog_files import index_instrument_file
@@ -12,10 +12,11 @@ from trading_runtime.datasets.manifest import (
     Manifest,
     load_manifest,
 )
+from trading_runtime.datasets.manifest_entries import SeriesOrigin
 from trading_runtime.datasets.manifest_index import MANIFESTS_FOLDER
 from trading_runtime.datasets.prepare import (
-    described_series,
     make_all,
+    series_origins,
     series_sources,
 )
 from trading_runtime.datasets.series_making import QUARANTINE
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.datasets.data_file import LoadedPreparation
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
-    from trading_runtime.datasets.manifest_entries import DataFile, Gap
+    from trading_runtime.datasets.manifest_entries import DataFile, Gap, SeriesEntry
     from trading_runtime.datasets.prepare import InstrumentWriter
     from trading_runtime.datasets.series_making import MadeSeries
     from trading_runtime.datasets.series_rows import SeriesSource
@@ -68,18 +69,19 @@ def append(
     manifest = load_manifest(place)
     sources = series_sources(loaded, instruments)
     entries = manifest.with_raw_files().series_entries
-    described = described_series(sources)
-    _check_settings(store.url, manifest, sources, described, entries)
+    origins = series_origins(sources)
+    _check_settings(store.url, manifest, sources, origins, entries)
     new: list[SeriesSource] = []
-    new_described: list[dict[str, Any]] = []
-    for source, item in zip(sources, described, strict=True):
-        known = {file["sha256"] for file in entries.get(_key(source), {"files": []})["files"]}
-        names = {file["name"] for file in item["files"] if file["sha256"] not in known}
+    new_origins: list[SeriesOrigin] = []
+    for source, origin in zip(sources, origins, strict=True):
+        entry = entries.get(_key(source))
+        known = set() if entry is None else {file.sha256 for file in entry.files}
+        names = {file.name for file in origin.files if file.sha256 not in known}
         files = [file for file in source.files if file.path.name in names]
         if files:
             new.append(replace(source, files=files))
-            kept = [file for file in item["files"] if file["name"] in names]
-            new_described.append(item | {"files": kept})
+            kept = tuple(file for file in origin.files if file.name in names)
+            new_origins.append(SeriesOrigin(origin.settings, kept))
     if not new:
         return Appended(manifest, 0, 0)
     stored = [_stored(source, store, manifest) for source in new]
@@ -87,7 +89,7 @@ def append(
         partial = scratch.path
         made = make_all(new, partial, stored)
         grown = _grown(
-            *(manifest, entries, new, new_described, made),
+            *(manifest, entries, new, new_origins, made),
             partial=partial,
             write_instruments=write_instruments,
         )
@@ -104,8 +106,8 @@ def _check_settings(
     folder: str,
     manifest: Manifest,
     sources: Sequence[SeriesSource],
-    described: Sequence[dict[str, Any]],
-    entries: Mapping[_Key, dict[str, Any]],
+    origins: Sequence[SeriesOrigin],
+    entries: Mapping[_Key, SeriesEntry],
 ) -> None:
     definitions = {item.id: item for item in manifest.instruments}
     if not entries:
@@ -113,13 +115,11 @@ def _check_settings(
             f"{folder}: was not made from raw files by this project, so it does not say how they "
             "are read; make a dataset with 'data prepare' or 'data import'"
         )
-    for source, item in zip(sources, described, strict=True):
+    for source, origin in zip(sources, origins, strict=True):
         known = entries.get(_key(source))
-        if known is not None and known["settings"] != item["settings"]:
-            keys = {**known["settings"], **item["settings"]}
-            differing = sorted(
-                key for key in keys if known["settings"].get(key) != item["settings"].get(key)
-            )
+        if known is not None and known.settings != origin.settings:
+            then, now = known.settings, origin.settings
+            differing = sorted(key for key in {**then, **now} if then.get(key) != now.get(key))
             raise UsageError(
                 f"{folder}: {source.series.type} of {source.identifier} were made with other "
                 f"settings ({', '.join(differing)}); append with the same, or give another folder"
@@ -139,9 +139,9 @@ def _stored(source: SeriesSource, store: ObjectStore, manifest: Manifest) -> Sto
 
 def _grown(  # noqa: PLR0913 - everything a manifest is made of
     manifest: Manifest,
-    entries: Mapping[_Key, dict[str, Any]],
+    entries: Mapping[_Key, SeriesEntry],
     sources: Sequence[SeriesSource],
-    described: Sequence[dict[str, Any]],
+    origins: Sequence[SeriesOrigin],
     made: Sequence[MadeSeries],
     *,
     partial: Path,
@@ -150,23 +150,21 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
     grown = dict(entries)
     files: list[DataFile] = []
     gaps: list[Gap] = []
-    for source, item, series in zip(sources, described, made, strict=True):
+    for source, origin, series in zip(sources, origins, made, strict=True):
         files += series.files
         gaps += series.gaps.listed
         before = grown.get(_key(source))
-        counted = item | series.described(source.identifier)
-        grown[_key(source)] = counted if before is None else _added(before, counted)
+        entry = series.entry(origin, source.identifier)
+        grown[_key(source)] = entry if before is None else before.plus(entry)
     definitions = {item.id: item for item in manifest.instruments}
     fresh = {source.instrument.id: source.instrument.definition for source in sources}
     missing = [fresh[name] for name in sorted(fresh) if name not in definitions]
     written = [index_instrument_file(path, partial) for path in write_instruments(partial, missing)]
     definitions |= fresh
-    series_entries = list(grown.values())
+    series_entries = [entry.to_document() for entry in grown.values()]
     made_from = {
         "version": manifest.source["version"],
-        "series": [
-            {"settings": item["settings"], "files": item["files"]} for item in series_entries
-        ],
+        "series": [entry.origin.to_document() for entry in grown.values()],
         "instruments": {name: item.content for name, item in definitions.items()},
     }
     return manifest.model_copy(
@@ -180,27 +178,6 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
             "source": manifest.source | {"digest": digest(made_from), "series": series_entries},
         }
     )
-
-
-def _added(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Return the entry of a series with the counts of its new rows added."""
-    together = before | {"files": [*before["files"], *new["files"]]}
-    together["rows"] = before["rows"] + new["rows"]
-    for name in ("rounded", "snapped", "dropped", "repeated"):
-        counts = dict(before.get(name, {}))
-        for key, count in new.get(name, {}).items():
-            counts[key] = counts.get(key, 0) + count
-        if name in before or counts:
-            together[name] = counts
-    old, found = before["gaps"], new["gaps"]
-    together["gaps"] = {
-        "count": old["count"] + found["count"],
-        "longest": max(old["longest"], found["longest"]),
-        "total": old["total"] + found["total"],
-    }
-    if "quarantined" in new:
-        together["quarantined"] = [*before.get("quarantined", []), *new["quarantined"]]
-    return together
 
 
 def _put_in_place(

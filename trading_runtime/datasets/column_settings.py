@@ -142,7 +142,7 @@ class BookDeltaColumns(Model):
 
 
 class BookDepthColumns(Model):
-    """The columns of an order book's best levels; ``{}`` stands for the level's number from 0."""
+    """The columns of an order book's best levels; ``{}`` is the level's number, counted from 0."""
 
     timestamp: Columns = "timestamp"
     """The time of the snapshot."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.records.forms import to_document
 from trading_runtime.units import format_duration, format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from trading_runtime.datasets.manifest import Manifest
-    from trading_runtime.datasets.manifest_entries import Gap
+    from trading_runtime.datasets.manifest_entries import Gap, SeriesEntry
     from trading_runtime.datasets.manifest_index import SeriesTotals
 
 
@@ -37,10 +38,7 @@ def as_json(manifest: Manifest) -> dict[str, Any]:
                 "bytes": series.bytes,
                 "first": format_instant(series.first),
                 "last": format_instant(series.last),
-                **{
-                    name: entries.get(series.key, {}).get(name, empty)
-                    for name, empty in _COUNTS.items()
-                },
+                **_counts(entries.get(series.key)),
                 "gaps": [
                     {
                         "after": format_instant(gap.after),
@@ -64,36 +62,30 @@ def as_text(manifest: Manifest) -> str:
     entries = manifest.series_entries
     for series in manifest.series():
         lines += ["", f"{series.type}  {series.identifier}"]
-        facts = _facts(series, entries.get(series.key, {}))
+        facts = _facts(series, entries.get(series.key))
         lines += [f"  {name:<11}{value}" for name, value in facts]
     return "\n".join(lines)
 
 
-_COUNTS: dict[str, Any] = {
-    "rounded": {}, "snapped": {}, "dropped": {}, "repeated": {}, "quarantined": [],
-}  # fmt: skip
-"""What the manifest's entry of a series counts, and what it is when there is nothing to count."""
+_COUNTS = ("rounded", "snapped", "dropped", "repeated")
 
 
-def _facts(series: SeriesTotals, entry: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _counts(entry: SeriesEntry | None) -> dict[str, Any]:
+    """Return what the manifest's entry of a series counts, empty when there is nothing to count."""
+    days = () if entry is None else entry.quarantined
+    return {name: {} if entry is None else getattr(entry, name) for name in _COUNTS} | {
+        "quarantined": [to_document(day) for day in days]
+    }
+
+
+def _facts(series: SeriesTotals, entry: SeriesEntry | None) -> list[tuple[str, str]]:
     facts = [
         ("window", f"{format_instant(series.first)} to {format_instant(series.last)}"),
         ("rows", f"{series.rows:,}"),
         ("files", f"{series.files} ({series.row_groups} row groups, {series.bytes:,} bytes)"),
     ]
-    for name in ("rounded", "snapped"):
-        counts = [f"{count:,} {column}" for column, count in entry.get(name, {}).items() if count]
-        if counts:
-            facts.append((name, ", ".join(counts)))
-    facts += [
-        ("left out", f"{_rows(count)}: {reason}")
-        for reason, count in entry.get("dropped", {}).items()
-    ]
-    if repeated := entry.get("repeated"):
-        facts.append(("repeated", f"{_rows(repeated['rows'])} that the file before has"))
-    if days := entry.get("quarantined"):
-        first = f"{days[0]['day']}: {'; '.join(days[0]['reasons'])}"
-        facts.append(("excluded", f"{len(days):,} day{_plural(len(days))}, the first {first}"))
+    if entry is not None:
+        facts += _entry_facts(entry)
     facts.append(("gaps", f"{series.gaps:,}" if series.gaps else "none"))
     facts += [
         ("", f"{format_duration(before - after)} after {format_instant(after)}")
@@ -103,6 +95,20 @@ def _facts(series: SeriesTotals, entry: Mapping[str, Any]) -> list[tuple[str, st
         left = series.gaps - len(series.longest)
         facts.append(("", f"and {left:,} shorter {'one' if left == 1 else 'ones'}"))
     return facts
+
+
+def _entry_facts(entry: SeriesEntry) -> Iterator[tuple[str, str]]:
+    for name, each in (("rounded", entry.rounded), ("snapped", entry.snapped)):
+        counts = [f"{count:,} {column}" for column, count in each.items() if count]
+        if counts:
+            yield name, ", ".join(counts)
+    for reason, count in entry.dropped.items():
+        yield "left out", f"{_rows(count)}: {reason}"
+    if entry.repeated:
+        yield "repeated", f"{_rows(entry.repeated['rows'])} that the file before has"
+    if days := entry.quarantined:
+        first = f"{days[0].day}: {'; '.join(days[0].reasons)}"
+        yield "excluded", f"{len(days):,} day{_plural(len(days))}, the first {first}"
 
 
 def _rows(count: int) -> str:

@@ -16,6 +16,7 @@ from trading_runtime.datasets.manifest_entries import (
     Gap,
     InstrumentFile,
     ManifestPart,
+    SeriesEntry,
     file_order,
 )
 from trading_runtime.datasets.manifest_index import (
@@ -31,6 +32,7 @@ from trading_runtime.datasets.manifest_index import (
     totals_of,
 )
 from trading_runtime.errors import DataError
+from trading_runtime.records.forms import read_as, to_document
 from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.storage.files import MOST_DOCUMENT, read_bytes, text_of_file
 from trading_runtime.storage.s3 import S3Folder, is_s3, refuse_other_address
@@ -97,12 +99,16 @@ class Manifest(BaseModel):
         )
 
     @property
-    def series_entries(self) -> dict[SeriesKey, dict[str, Any]]:
+    def series_entries(self) -> dict[SeriesKey, SeriesEntry]:
         """What a preparation recorded of each series, by type and identifier."""
-        return {
-            (item["settings"]["type"], item["identifier"]): item
-            for item in self.source.get("series", [])
-        }
+        try:
+            entries = [read_as(SeriesEntry, item) for item in self.source.get("series", [])]
+            return {entry.key: entry for entry in entries}
+        except (ValueError, KeyError) as error:
+            raise DataError(
+                f"the dataset's manifest, source.series: {error}; make it again with "
+                "'trading-runtime data prepare'"
+            ) from error
 
     @property
     def index(self) -> Index | None:
@@ -159,7 +165,10 @@ class Manifest(BaseModel):
         if not isinstance(self.files, IndexedFiles):
             return self
         raw = raw_files_in(self.files.stored, self.files.read)
-        entries = [item | {"files": raw.get(key, [])} for key, item in self.series_entries.items()]
+        entries = [
+            item | {"files": raw.get((item["settings"]["type"], item["identifier"]), [])}
+            for item in self.source.get("series", [])
+        ]
         return self.model_copy(update={"source": self.source | {"series": entries}})
 
     def plus(self, files: Sequence[DataFile], gaps: Sequence[Gap]) -> dict[str, Any]:
@@ -179,8 +188,10 @@ class Manifest(BaseModel):
 
         What is more than a manifest lists itself is in an index.
         """
-        entries = self.series_entries
-        raw = {key: item.get("files", []) for key, item in entries.items()}
+        raw = {
+            key: [to_document(file) for file in entry.files]
+            for key, entry in self.series_entries.items()
+        }
         if self.index is None:
             counts = (
                 sum(len(file.row_groups) for file in self.files),
@@ -196,10 +207,10 @@ class Manifest(BaseModel):
             return self._read(name) if found is None else found
 
         source = self.source
-        if entries:
+        if raw:
             without = [
                 {key: value for key, value in item.items() if key != "files"}
-                for item in entries.values()
+                for item in source["series"]
             ]
             source = source | {"series": without}
         return self.model_copy(

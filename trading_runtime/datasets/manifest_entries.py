@@ -1,11 +1,16 @@
-"""What a manifest says of one file, one row group and one gap."""
+"""What a manifest says of one file, one row group, one gap, and how one series was made."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping  # noqa: TC003 - read from the annotations of records
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from trading_runtime.records.forms import to_document
 
 
 class DataType(StrEnum):
@@ -103,3 +108,104 @@ class Gap(ManifestPart):
 def file_order(file: DataFile) -> tuple[str, str, int]:
     """Return the sorting key of ``Manifest.files``."""
     return file.type, file.identifier, file.row_groups[0].first
+
+
+@dataclass(frozen=True)
+class RawFileEntry:
+    """A raw file that a series was made from, without its location."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SeriesOrigin:
+    """What a series is made from."""
+
+    settings: Mapping[str, Any]
+    """Those of the data file, without what is at its default."""
+    files: tuple[RawFileEntry, ...]
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the origin as the manifest states it."""
+        return {"settings": self.settings, "files": [to_document(file) for file in self.files]}
+
+
+@dataclass(frozen=True)
+class GapCounts:
+    """The gaps of a series together; durations are nanoseconds."""
+
+    count: int
+    longest: int
+    total: int
+
+    def __add__(self, other: GapCounts) -> GapCounts:
+        """Return the counts of both."""
+        longest = max(self.longest, other.longest)
+        return GapCounts(self.count + other.count, longest, self.total + other.total)
+
+
+@dataclass(frozen=True)
+class ExcludedDay:
+    """A day that the quality gate left out."""
+
+    day: str
+    rows: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesEntry:
+    """What a preparation recorded of a series."""
+
+    settings: Mapping[str, Any]
+    files: tuple[RawFileEntry, ...] = ()
+    """Those of an indexed dataset are in a table (see ``Manifest.with_raw_files``)."""
+    identifier: str
+    rows: int
+    rounded: Mapping[str, int] = field(default_factory=dict)
+    """Values that were rounded to a tick, by column."""
+    gaps: GapCounts = GapCounts(0, 0, 0)
+    snapped: Mapping[str, int] = field(default_factory=dict)
+    """Values within a billionth of a tick, by column."""
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """Rows that were left out, by reason."""
+    repeated: Mapping[str, int] = field(default_factory=dict)
+    """``rows`` that were left out because the file before ended with them."""
+    quarantined: tuple[ExcludedDay, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Type and identifier of the series."""
+        return self.settings["type"], self.identifier
+
+    @property
+    def origin(self) -> SeriesOrigin:
+        """What the series was made from."""
+        return SeriesOrigin(self.settings, self.files)
+
+    def plus(self, added: SeriesEntry) -> SeriesEntry:
+        """Return the entry with what a later preparation added to the series."""
+        return replace(
+            self,
+            files=(*self.files, *added.files),
+            rows=self.rows + added.rows,
+            rounded=_sums(self.rounded, added.rounded),
+            gaps=self.gaps + added.gaps,
+            snapped=_sums(self.snapped, added.snapped),
+            dropped=_sums(self.dropped, added.dropped),
+            repeated=_sums(self.repeated, added.repeated),
+            quarantined=(*self.quarantined, *added.quarantined),
+        )
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the entry as the manifest states it: newer counts only when there are any."""
+        content = to_document(self)
+        later = ("files", "snapped", "dropped", "repeated", "quarantined")
+        return {name: value for name, value in content.items() if value or name not in later}
+
+
+def _sums(first: Mapping[str, int], second: Mapping[str, int]) -> Mapping[str, int]:
+    found = Counter(first)
+    found.update(second)
+    return dict(found)

@@ -11,17 +11,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.datasets.manifest import MANIFEST_NAME, Manifest, read_manifest
-from trading_runtime.datasets.manifest_entries import DataFile, Gap
+from trading_runtime.datasets.manifest_entries import DataFile, Gap, SeriesEntry
 from trading_runtime.datasets.prepare import (
     InstrumentWriter,
     assembled,
-    described_series,
+    series_origins,
     series_sources,
     source_of,
 )
 from trading_runtime.datasets.raw_files import find_files
 from trading_runtime.datasets.series_making import make_series
 from trading_runtime.errors import DataError, IncompleteError, UsageError
+from trading_runtime.records.forms import read_as
 from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -84,13 +85,13 @@ class PartedPreparation:
         return rows
 
     def _make(self, source: SeriesSource, number: int, folder: Path) -> int:
-        [described] = described_series([source])
+        [origin] = series_origins([source])
         made = make_series(source, folder)
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 self._put(path.relative_to(folder).as_posix(), path.read_bytes())
         part = {
-            "series": described | made.described(source.identifier),
+            "series": made.entry(origin, source.identifier).to_document(),
             "files": [file.model_dump(mode="json") for file in made.files],
             "gaps": [gap.model_dump(mode="json") for gap in made.gaps.listed],
         }
@@ -159,11 +160,11 @@ class PartedPreparation:
         self, parts: list[dict[str, Any]], write_instruments: InstrumentWriter
     ) -> Manifest:
         sources = series_sources(self.loaded, self.instruments, with_files=False)
-        raw = [{key: part["series"][key] for key in ("settings", "files")} for part in parts]
+        entries = [read_as(SeriesEntry, part["series"]) for part in parts]
         with Scratch() as scratch:
             manifest = assembled(
                 sources,
-                source_of(sources, raw) | {"series": [part["series"] for part in parts]},
+                source_of(sources, [entry.origin for entry in entries], entries),
                 _read(DataFile, [file for part in parts for file in part["files"]]),
                 _read(Gap, [gap for part in parts for gap in part["gaps"]]),
                 written=(write_instruments, scratch.path),

@@ -19,7 +19,15 @@ from trading_runtime.datasets.manifest import (
     Manifest,
     load_manifest,
 )
-from trading_runtime.datasets.manifest_entries import DataFile, Gap, InstrumentFile, file_order
+from trading_runtime.datasets.manifest_entries import (
+    DataFile,
+    Gap,
+    InstrumentFile,
+    RawFileEntry,
+    SeriesEntry,
+    SeriesOrigin,
+    file_order,
+)
 from trading_runtime.datasets.raw_content import raw_sha256
 from trading_runtime.datasets.raw_files import find_files
 from trading_runtime.datasets.series_making import MadeSeries
@@ -70,12 +78,13 @@ def prepare(
     cannot be written.
     """
     sources = series_sources(loaded, instruments)
-    source = source_of(sources, described_series(sources))
+    origins = series_origins(sources)
     existing = _existing(folder, force=force)
-    if existing is not None and existing.source.get("digest") == source["digest"]:
+    made_from = source_of(sources, origins)["digest"]
+    if existing is not None and existing.source.get("digest") == made_from:
         return Prepared(folder, existing, is_unchanged=True)
     with partial_folder(folder) as (place, partial):
-        manifest = _write(partial, sources, source, write_instruments)
+        manifest = _write(partial, sources, origins, write_instruments)
         if existing is not None and existing.digest == manifest.digest:
             return Prepared(folder, existing, is_unchanged=True)
         if existing is not None:
@@ -153,7 +162,7 @@ def _check_series_differ(loaded: LoadedPreparation, sources: Sequence[SeriesSour
         folders[key] = index
 
 
-def described_series(sources: Sequence[SeriesSource]) -> list[dict[str, Any]]:
+def series_origins(sources: Sequence[SeriesSource]) -> list[SeriesOrigin]:
     """Return settings and raw files of every series, without the files' locations."""
     digests: dict[RawPath, str] = {}
     for source in sources:
@@ -161,24 +170,31 @@ def described_series(sources: Sequence[SeriesSource]) -> list[dict[str, Any]]:
             if file.path not in digests:
                 digests[file.path] = raw_sha256(file.path)
     return [
-        {
-            "settings": source.series.described(),
-            "files": [
-                {"name": path.name, "sha256": digests[path]}
+        SeriesOrigin(
+            source.series.described(),
+            tuple(
+                RawFileEntry(path.name, digests[path])
                 for path in dict.fromkeys(file.path for file in source.files)
-            ],
-        }
+            ),
+        )
         for source in sources
     ]
 
 
 def source_of(
-    sources: Sequence[SeriesSource], described: Sequence[dict[str, Any]]
+    sources: Sequence[SeriesSource],
+    origins: Sequence[SeriesOrigin],
+    entries: Sequence[SeriesEntry] = (),
 ) -> dict[str, Any]:
-    """Return what the dataset is made from, for its manifest."""
+    """Return what the dataset is made from, for its manifest; ``entries`` are those of series."""
     definitions = {item.instrument.id: item.instrument.definition.content for item in sources}
-    made_from = {"version": _VERSION, "series": described, "instruments": definitions}
-    return {"digest": digest(made_from), "version": _VERSION, "series": described}
+    series = [origin.to_document() for origin in origins]
+    made_from = {"version": _VERSION, "series": series, "instruments": definitions}
+    return {
+        "digest": digest(made_from),
+        "version": _VERSION,
+        "series": [entry.to_document() for entry in entries],
+    }
 
 
 def _existing(folder: Path, *, force: bool) -> Manifest | None:
@@ -211,20 +227,19 @@ def _existing(folder: Path, *, force: bool) -> Manifest | None:
 def _write(
     folder: Path,
     sources: Sequence[SeriesSource],
-    source: dict[str, Any],
+    origins: Sequence[SeriesOrigin],
     write_instruments: InstrumentWriter,
 ) -> Manifest:
     files: list[DataFile] = []
     gaps: list[Gaps] = []
-    for item, made, described in zip(
-        sources, make_all(sources, folder), source["series"], strict=True
-    ):
+    entries: list[SeriesEntry] = []
+    for item, made, origin in zip(sources, make_all(sources, folder), origins, strict=True):
         files += made.files
         gaps.append(made.gaps)
-        described.update(made.described(item.identifier))
+        entries.append(made.entry(origin, item.identifier))
     manifest = assembled(
         sources,
-        source,
+        source_of(sources, origins, entries),
         files,
         [gap for found in gaps for gap in found.listed],
         written=(write_instruments, folder),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from trading_runtime.datasets.manifest_entries import ExcludedDay
 from trading_runtime.units import DAY, format_duration, format_instant, parse_duration
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ class QualityGate:
     """Lets through days that meet the gate's conditions."""
 
     def __init__(self, gate: Gate, kind: str) -> None:
-        self.quarantined: list[dict[str, object]] = []
-        """Day, rows and reasons of the excluded days."""
+        self.quarantined: list[ExcludedDay] = []
         self._gate = gate
         self._kind = kind
         self._last_price: float | None = None
@@ -51,7 +51,7 @@ class QualityGate:
             yield rows
             return
         text = format_instant(day * DAY)[:10]
-        self.quarantined.append({"day": text, "rows": rows.height, "reasons": reasons})
+        self.quarantined.append(ExcludedDay(text, rows.height, tuple(reasons)))
 
     def _reasons(self, rows: pl.DataFrame, prices: pl.Series | None) -> Iterator[str]:
         gate = self._gate

@@ -6,7 +6,7 @@ import csv
 import shutil
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -24,6 +24,7 @@ from trading_runtime.datasets.data_file import (
     TradeSeries,
 )
 from trading_runtime.datasets.gaps import DEFAULT_TICK_GAP, NO_GAP, GapFinder, Gaps
+from trading_runtime.datasets.manifest_entries import GapCounts, SeriesEntry
 from trading_runtime.datasets.quality_gate import QualityGate
 from trading_runtime.datasets.row_checks import RowChecks, RowProblems
 from trading_runtime.datasets.row_order import in_order_of_time
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from trading_runtime.datasets.manifest_entries import DataFile
+    from trading_runtime.datasets.manifest_entries import DataFile, ExcludedDay, SeriesOrigin
     from trading_runtime.datasets.series_rows import SeriesSource
     from trading_runtime.datasets.stored_rows import StoredRows
 
@@ -59,24 +60,23 @@ class MadeSeries:
     """Rows that the dataset already had."""
     repeated: int = 0
     """Rows left out because the file before ended with the same row."""
-    quarantined: tuple[dict[str, object], ...] = ()
+    quarantined: tuple[ExcludedDay, ...] = ()
     """Days that the quality gate excluded, with their reasons."""
 
-    def described(self, identifier: str) -> dict[str, Any]:
-        """Return the counts for the manifest; newer counts only when they are not zero."""
-        gaps = {name: getattr(self.gaps, name) for name in ("count", "longest", "total")}
-        counts: dict[str, Any] = {
-            "snapped": self.snapped,
-            "dropped": self.dropped,
-            "repeated": {"rows": self.repeated} if self.repeated else {},
-            "quarantined": list(self.quarantined),
-        }
-        return {
-            "identifier": identifier,
-            "rows": self.rows,
-            "rounded": self.rounded,
-            "gaps": gaps,
-        } | {name: count for name, count in counts.items() if count}
+    def entry(self, origin: SeriesOrigin, identifier: str) -> SeriesEntry:
+        """Return what the manifest states of the series."""
+        return SeriesEntry(
+            settings=origin.settings,
+            files=origin.files,
+            identifier=identifier,
+            rows=self.rows,
+            rounded=self.rounded,
+            gaps=GapCounts(self.gaps.count, self.gaps.longest, self.gaps.total),
+            snapped=self.snapped,
+            dropped=self.dropped,
+            repeated={"rows": self.repeated} if self.repeated else {},
+            quarantined=self.quarantined,
+        )
 
 
 def make_series(

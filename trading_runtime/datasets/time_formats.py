@@ -17,7 +17,7 @@ _DIRECTIVES = frozenset("YyCmbBhdejaAHkIlMSpPznt%DFTRx")
 _ADVICE = {
     "f": "%f does not say how many digits there are; write %3f, %6f or %9f, or %.f for a point "
     "with digits",
-    "Z": "%Z would drop the zone; read offsets with %z, or write the zone's name as it stands in "
+    "Z": "%Z would drop the zone; read offsets with %z, or write the zone's name as it is in "
     "the file and set 'time_zone'",
     "s": "%s is not read in a pattern; for seconds since 1970 the format is 's'",
 }
@@ -54,7 +54,7 @@ def check_timestamp_format(text: str) -> str:
         )
     rest = _DIRECTIVE.sub("", text)
     if "%" in rest:
-        raise ValueError(f"{text!r} has a '%' that stands for nothing; write '%%' for the sign")
+        raise ValueError(f"{text!r} has a '%' that has no meaning; write '%%' for the sign")
     directives = [match.group(2) for match in _DIRECTIVE.finditer(chrono_pattern(text))]
     for directive in directives:
         if directive in _ADVICE:

@@ -1,4 +1,4 @@
-"""One deployment that is kept up: started, looked at, ended, and started again when it crashes."""
+"""One deployment that is kept up: started, checked, ended, and restarted when it crashes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.deployments.desired import DeploymentKind
 from trading_runtime.deployments.limits import NoLimit
-from trading_runtime.deployments.logs import LOG, last_words, log_folder, rotate
+from trading_runtime.deployments.logs import LOG, last_message, log_folder, rotate
 from trading_runtime.deployments.notices import Occasion
 from trading_runtime.deployments.processes import SupervisedProcess
 from trading_runtime.deployments.state import DeploymentState, Phase
@@ -134,7 +134,7 @@ class Kept:
         if self.process is not None:
             self.look_at_process(self.process, request, now)
         if self.process is None and not self.is_gone and not self.is_closing:
-            self.look_at_rest(request, now)
+            self.start_when_due(request, now)
         self._keep()
 
     def end(self, why: str) -> None:
@@ -254,7 +254,7 @@ class Kept:
     def let_go(self, code: int | None) -> str:
         """Note that the process has ended; return its last words."""
         state = self.state
-        words = last_words(Path(state.log)) if state.log else ""
+        words = last_message(Path(state.log)) if state.log else ""
         if state.log is not None and state.run_id is not None:
             self.around.uploads.start(Path(state.log), state.results, state.run_id)
         self.process, self.deadline, self.ends_because = None, None, None
@@ -304,7 +304,7 @@ class Kept:
 
     # --- nothing runs ---
 
-    def look_at_rest(self, request: Request, now: float) -> None:
+    def start_when_due(self, request: Request, now: float) -> None:
         """Start what should run, when it is time."""
         state = self.state
         self._look_for_missed(now)
@@ -335,7 +335,7 @@ class Kept:
         return None if self._is_open(now) else (Phase.CLOSED, "it is outside its hours")
 
     def _look_for_missed(self, now: float) -> None:
-        """Tell a start that passed while nobody looked."""
+        """Report a start that passed while the supervisor was not running."""
         state, hours = self.state, self.desired.schedule
         seen, state.seen = state.seen, now if hours is not None else 0.0
         if hours is None or not seen or now - seen < _LATE_START_SECONDS:

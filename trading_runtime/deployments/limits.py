@@ -22,7 +22,7 @@ _PERIOD = 100_000
 """Microseconds over which the kernel counts processor time."""
 _CHECK_SECONDS = 1.0
 _EMPTY_SECONDS = 1.0
-"""How long processes that the kernel was told to end may take."""
+"""How long processes may take to end after the kernel was asked to end them."""
 _LOOK_SECONDS = 0.01
 
 

@@ -24,7 +24,7 @@ LOG = "output.log"
 MOST_BYTES = 10_000_000
 KEPT = 5
 """Earlier parts of a log, ``output.log.1`` the latest."""
-_LAST_WORDS = 4_096
+_LAST_BYTES = 4_096
 _PAUSE_SECONDS = 0.2
 _UPLOAD_SECONDS = 30.0
 
@@ -37,7 +37,7 @@ def log_folder(results: str, run_id: str, copies: Path) -> Path:
 def rotate(log: Path, most_bytes: int = MOST_BYTES) -> bool:
     """Rotate a log when it is long, and keep its latest parts; return whether it was.
 
-    The process goes on writing into the same file, which is copied and emptied: a line that is
+    The process keeps writing to the same file, which is copied and emptied: a line that is
     written in between is lost.
     """
     try:
@@ -55,11 +55,11 @@ def rotate(log: Path, most_bytes: int = MOST_BYTES) -> bool:
     return True
 
 
-def last_words(log: Path) -> str:
+def last_message(log: Path) -> str:
     """Return what the last error in a log says, else what was printed last, to end a sentence."""
     try:
         with os.fdopen(open_regular(log), "rb") as file:
-            file.seek(max(0, log.stat().st_size - _LAST_WORDS))
+            file.seek(max(0, log.stat().st_size - _LAST_BYTES))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return ""
@@ -112,8 +112,8 @@ def follow(newest: Callable[[], Path | None]) -> Iterator[bytes]:
 class LogUploads:
     """Takes the logs of ended processes to S3, each in a thread of its own."""
 
-    def __init__(self, complain: Callable[[str], None]) -> None:
-        self._complain = complain
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
         self._threads: list[threading.Thread] = []
 
     def start(self, log: Path, results: str, run_id: str) -> None:
@@ -148,7 +148,7 @@ class LogUploads:
             else:
                 folder.write(f"deployments/{name}.json", content.encode())
         except (TradingRuntimeError, OSError) as error:
-            self._complain(f"{name}: metrics cannot be written: {error}")
+            self._report(f"{name}: metrics cannot be written: {error}")
 
     def finish(self) -> None:
         """Wait for uploads."""
@@ -167,4 +167,4 @@ class LogUploads:
                 folder.write(f"runs/{run_id}/logs/{part.name}", content)
             shutil.rmtree(log.parent)
         except (TradingRuntimeError, OSError) as error:
-            self._complain(f"the log of {run_id} stays in {log.parent}: {error}")
+            self._report(f"the log of {run_id} stays in {log.parent}: {error}")

@@ -68,8 +68,8 @@ class Notice:
 class Notices:
     """Sends notices, and says when one did not arrive."""
 
-    def __init__(self, complain: Callable[[str], None]) -> None:
-        self._complain = complain
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
         self._threads: list[threading.Thread] = []
 
     def send(self, targets: Iterable[NotifySettings], notice: Notice) -> None:
@@ -94,7 +94,7 @@ class Notices:
 
         address = os.environ.get(target.url_from, "")
         if not address.startswith(("https://", "http://")):
-            self._complain(f"notify: the variable {target.url_from} holds no http(s) address")
+            self._report(f"notify: the variable {target.url_from} holds no http(s) address")
             return
         request = urllib.request.Request(  # noqa: S310 - the scheme was checked
             address,
@@ -112,4 +112,4 @@ class Notices:
                 # The address may be a secret, and some errors repeat it.
                 why = type(error).__name__
             time.sleep(attempt)
-        self._complain(f"notify: the webhook of {target.url_from} was not notified: {why}")
+        self._report(f"notify: the webhook of {target.url_from} was not notified: {why}")

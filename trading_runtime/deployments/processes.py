@@ -21,7 +21,7 @@ _IN_GROUPS = 'for group in $1; do echo $$ > "$group/cgroup.procs"; done; shift; 
 
 @dataclass
 class SupervisedProcess:
-    """A process with all that it started, told from a later one of the same number."""
+    """A process with all that it started, distinguished from a later one with the same number."""
 
     pid: int
     mark: str

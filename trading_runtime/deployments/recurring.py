@@ -1,4 +1,4 @@
-"""An experiment that is run again at times: one run at a time, and none is made up."""
+"""An experiment that is run at set times: one run at a time; missed ones are not made up for."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Recurring(Kept):
             self._miss("the run before it was still going")
             self._set_due(now)
 
-    def look_at_rest(self, request: Request, now: float) -> None:
+    def start_when_due(self, request: Request, now: float) -> None:
         """Run the experiment when it is time."""
         state = self.state
         if not request.wanted:

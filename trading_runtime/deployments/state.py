@@ -59,7 +59,7 @@ class Phase(StrEnum):
     COMPLETE = "complete"
     """Its data came to an end."""
     REFUSED = "refused"
-    """Its orders would go to a venue, which its supervisor was not told to allow."""
+    """Its orders would go to a venue, which its supervisor has not been allowed."""
     KILLED = "killed"
     """The kill switch ended it; only an operator starts it again."""
 

@@ -20,14 +20,14 @@ INSTALL = "install it with 'pip install \"trading-runtime[terminal]\"'"
 
 
 _CORRECTION_SECONDS = 3 * 3_600.0
-_TOLD_SECONDS = 1.0
+_REPORTED_SECONDS = 1.0
 
 
 @dataclass
 class ClockOfSchedules:
     """The time of day for schedules, which lets no start and no stop happen twice.
 
-    When this machine's clock is set back, it stands still until the clock has caught up; a step of
+    When this machine's clock is set back, it pauses until the clock has caught up; a step of
     three hours or more corrects a clock that was wrong, and is followed.
     """
 
@@ -48,7 +48,7 @@ class ClockOfSchedules:
         """Return the time, in seconds since the epoch."""
         wall = self.wall()
         apart = wall - self.steady()
-        if abs(step := apart - self._apart) > _TOLD_SECONDS:
+        if abs(step := apart - self._apart) > _REPORTED_SECONDS:
             way = "forward" if step > 0 else "back"
             self.tell(f"warning: the clock of this machine was set {way} by {abs(step):.0f} s")
         self._apart = apart

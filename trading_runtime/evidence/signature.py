@@ -70,7 +70,7 @@ def check_signature(bundle: Path, signer: Path) -> str:
         found = _ssh_keygen("find-principals", *place)
         names = found.stdout.decode(errors="replace").splitlines()
         if found.returncode != 0 or not names:
-            raise DataError(f"{bundle}: it is signed by nobody whom {signer} names")
+            raise DataError(f"{bundle}: its signer is not among those that {signer} names")
         with bundle.open("rb") as content:
             ended = _ssh_keygen(
                 "verify", *place, "-I", names[0], "-n", NAMESPACE, content=content.fileno()

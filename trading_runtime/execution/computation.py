@@ -13,7 +13,7 @@ from trading_runtime.execution.recording import TaskRecords
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from trading_runtime.control.stopping import StopControl
+    from trading_runtime.control.kill_switch import StopControl
     from trading_runtime.execution.executor import Executor
     from trading_runtime.records.journal import Journal
     from trading_runtime.records.plan import Task

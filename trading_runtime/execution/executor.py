@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from trading_runtime.control.stopping import StopControl
+    from trading_runtime.control.kill_switch import StopControl
     from trading_runtime.errors import Kind
 
 

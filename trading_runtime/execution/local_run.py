@@ -7,8 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trading_runtime.control.kill_switch import KillSwitch
-from trading_runtime.control.stopping import StopControl
+from trading_runtime.control.kill_switch import KillSwitch, StopControl
 from trading_runtime.errors import KilledError, Kind
 from trading_runtime.execution.computation import Computation, RepeatedFailure, Share
 from trading_runtime.execution.executors.local import LocalExecutor

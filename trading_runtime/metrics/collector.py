@@ -116,9 +116,9 @@ def _of_journal(reader: RunReader, now: float) -> Iterator[tuple[str, float]]:
 
 def _of_session(reader: RunReader) -> Iterator[tuple[str, float]]:
     session, is_running = reader.journal.session, reader.state == Status.RUNNING
-    if session.beaten is None:
+    if session.last_beat is None:
         return
-    yield "session_heartbeat_timestamp_seconds", session.beaten
+    yield "session_heartbeat_timestamp_seconds", session.last_beat
     yield "session_stale_instruments", len(session.stale) if is_running else 0
     yield "session_reducing", session.is_reducing
     for name, of_heartbeat in (

@@ -7,6 +7,7 @@ from typing import Literal
 
 from trading_runtime.errors import Kind
 from trading_runtime.records.events import DRILLS
+from trading_runtime.records.inputs import RISK_RULES
 from trading_runtime.records.status import DIED, UNKNOWN, Status
 
 PREFIX = "trading_runtime_"
@@ -16,18 +17,6 @@ STATUSES = (*map(str, Status), DIED, UNKNOWN)
 """The statuses of a run, as seen from outside."""
 FAILURES = tuple(str(kind) for kind in Kind if kind is not Kind.OK)
 OUTCOMES = ("matched", "mismatched", "unknown")
-RULES = (
-    "stale_after",
-    "max_order_quantity",
-    "price_collar",
-    "max_order_notional",
-    "max_position_quantity",
-    "max_position_notional",
-    "max_loss",
-    "max_daily_loss",
-    "max_orders",
-)
-"""The rules of a risk profile by which an order can be refused."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +34,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "result": ("ok", "missing", *FAILURES),
     "kind": (*FAILURES, OTHER),
     "what": ("batch", "task"),
-    "rule": (*RULES, OTHER),
+    "rule": (*RISK_RULES, OTHER),
     "outcome": OUTCOMES,
     "drill": DRILLS,
 }
@@ -116,7 +105,7 @@ OF_RUN = (
     MetricDefinition(
         "run_last_progress_timestamp_seconds",
         "gauge",
-        "When a task ended last, or the run began or went on.",
+        "When a task last ended, or the run began or resumed.",
         _RUN,
     ),
     MetricDefinition(

@@ -7,10 +7,11 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trading_runtime.metrics.definitions import FAILURES, OTHER, RULES, STATUSES
+from trading_runtime.metrics.definitions import FAILURES, OTHER, STATUSES
+from trading_runtime.records.inputs import RISK_RULES
 from trading_runtime.records.journal import FIRST_HASH, parse_line
 from trading_runtime.records.metadata import ChainEnd, parse_metadata
 from trading_runtime.records.result import parse_result
@@ -21,6 +22,7 @@ from trading_runtime.storage.object_store import MissingError, UnreadableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from trading_runtime.records.journal import JournalEntry
     from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.result import RunResult
     from trading_runtime.results.store import Store
@@ -107,6 +109,13 @@ class StoreView:
         return any(sign is not None for sign in signs) and is_running(self._store, run_id)
 
 
+class TimedEntry(NamedTuple):
+    """A line of a journal with its time, in seconds since the epoch."""
+
+    at: float
+    entry: JournalEntry
+
+
 class Chain:
     """The lines of one writer, read from where the last read ended."""
 
@@ -122,7 +131,7 @@ class Chain:
         self._part = ""
         self._offset = 0
 
-    def read_on(self, folder: StoreView, parts: Iterable[str]) -> list[dict[str, Any]]:
+    def read_on(self, folder: StoreView, parts: Iterable[str]) -> list[TimedEntry]:
         """Return the complete lines since the last call; ``parts`` are in order."""
         found = []
         for part in parts:
@@ -140,31 +149,30 @@ class Chain:
                 break
         return found
 
-    def _check(self, line: bytes) -> dict[str, Any] | None:
+    def _check(self, line: bytes) -> TimedEntry | None:
         """Return the content of a line, and check that it follows as ``runs check`` requires."""
         entry = parse_line(line)
-        at = None if entry is None else seconds_of(entry["time"])
+        at = None if entry is None else seconds_of(entry.time)
         if entry is None or at is None:
             self.is_intact = False
         else:
             self.is_intact &= (
-                entry["previous"] == self.last_hash
-                and entry["sequence"] == self.lines
-                and entry["writer"] == self._writer
-                and entry["time"] > self._latest
+                entry.previous == self.last_hash
+                and entry.sequence == self.lines
+                and entry.writer == self._writer
+                and entry.time > self._latest
             )
-            self._latest = entry["time"]
-            entry["at"] = at
+            self._latest = entry.time
         self.last_hash = hashlib.sha256(line).hexdigest()
         self.lines += 1
-        return None if at is None else entry
+        return None if entry is None or at is None else TimedEntry(at, entry)
 
 
 @dataclass
 class SessionFacts:
     """What a session's journal says of its trading; empty for other runs."""
 
-    beaten: float | None = None
+    last_beat: float | None = None
     """When it was alive last; none unless the run is a session."""
     stale: set[str] = field(default_factory=set)
     is_reducing: bool = False
@@ -181,11 +189,11 @@ class SessionFacts:
             case "session_started":
                 # A restart under the same id begins without what was known of data.
                 self.stale.clear()
-                self.beaten = at
+                self.last_beat = at
             case "session_connected":
-                self.beaten = at
+                self.last_beat = at
             case "session_heartbeat":
-                self.beaten = at
+                self.last_beat = at
                 for name in ("positions", "resting", "equity"):
                     if name in payload:
                         self.state[name] = float(payload[name])
@@ -228,14 +236,13 @@ class JournalFacts:
     memory_limits: dict[str, int] = field(default_factory=dict)
     session: SessionFacts = field(default_factory=SessionFacts)
 
-    def add(self, entries: Iterable[Mapping[str, Any]]) -> None:
+    def add(self, entries: Iterable[TimedEntry]) -> None:
         """Add lines of any writers, in order of time."""
-        for entry in entries:
-            at = entry["at"]
+        for at, entry in entries:
             self.last_event = max(at, self.last_event or at)
             try:
-                self._add(entry["event"], entry["payload"], entry["writer"], at)
-                self.session.add(entry["event"], entry["payload"], at)
+                self._add(entry.event, entry.payload, entry.writer, at)
+                self.session.add(entry.event, entry.payload, at)
             except (KeyError, TypeError, ValueError):
                 continue  # not written by this program: nothing to learn from it
 
@@ -259,7 +266,7 @@ class JournalFacts:
                 self.retries[event.removesuffix("_retried")] += 1
             case "order_refused":
                 rule = payload["rule"]
-                self.refused[rule if rule in RULES else OTHER] += int(payload["count"])
+                self.refused[rule if rule in RISK_RULES else OTHER] += int(payload["count"])
             case "batch_completed" | "batch_failed" if "worker" not in payload:
                 # Of a pod, which ends with its batch and releases its memory.
                 self.memory = {key: used for key, used in self.memory.items() if key[0] != writer}
@@ -369,7 +376,7 @@ class RunReader:
         for writer, parts in _by_writer(names, f"{self._prefix}/journal/").items():
             chain = self._chains.setdefault(writer, Chain(writer))
             entries += chain.read_on(self._folder, parts)
-        self.journal.add(sorted(entries, key=itemgetter("at")))
+        self.journal.add(sorted(entries, key=attrgetter("at")))
         self._journal_stamps = stamps
         self._had_ended = self.state != Status.RUNNING
         self.is_read = True

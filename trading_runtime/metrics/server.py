@@ -56,7 +56,7 @@ class LatestNumbers(Collector):
         self._ended = threading.Event()
         self._has_asked = threading.Event()
         if every:
-            threading.Thread(target=self._go_on, daemon=True).start()
+            threading.Thread(target=self._keep_collecting, daemon=True).start()
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families; raises what the collector raised."""
@@ -96,7 +96,7 @@ class LatestNumbers(Collector):
                 self._error = None
                 self._at = time.monotonic()
 
-    def _go_on(self) -> None:
+    def _keep_collecting(self) -> None:
         while not self._ended.is_set():
             self._ask()
             self._has_asked.set()

@@ -16,6 +16,7 @@ from trading_runtime.records.plan import (
     Plan,
     PlannedObjective,
     PlannedPartition,
+    PlannedTasks,
     Point,
     ReturnDays,
     Task,
@@ -83,6 +84,6 @@ def arriving_plan(  # noqa: PLR0913, PLR0917 - what a plan is made from
         days=ReturnDays(window.days, window.days),
         empty_windows=(),
         points=(Point(0, {}, {}),),
-        tasks=(Task(identity, 0, 0, cached=False, seconds=None),),
+        tasks=PlannedTasks([Task(identity, 0, 0, cached=False, seconds=None)]),
         batches=((0, 1),),
     )

@@ -27,8 +27,8 @@ from trading_runtime.records.plan import (
     PlannedObjective,
     PlannedPartition,
     PlannedStrategy,
+    PlannedTasks,
     Point,
-    Task,
 )
 from trading_runtime.records.planned_data import PlannedSeries
 
@@ -98,13 +98,14 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     common_digest = digest(common.content)
     fixed = encode_values(experiment.strategy.config)
     configs = [digest(fixed | encode_values(point)) for point in points.points]
-    tasks = []
+    tasks = PlannedTasks()
     digests = partition_digests(planned, definitions)
     for partition, of_partition in zip(planned, digests, strict=True):
         seconds = None if rate is None else _seconds(partition.rows_max, rate)
         for number, config in enumerate(configs):
             identity = task_id_of_digests(common_digest, config, of_partition)
-            tasks.append(Task(identity, partition.index, number, is_cached(identity), seconds))
+            cached = is_cached(identity)
+            tasks.add(identity, partition.index, number, cached=cached, seconds=seconds)
     return Plan(
         experiment_name=experiment.name,
         objective=PlannedObjective(experiment.objective.metric, experiment.objective.direction),
@@ -125,7 +126,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
             Point(number, shown_values(point), encode_values(point))
             for number, point in enumerate(points.points)
         ),
-        tasks=tuple(tasks),
+        tasks=tasks,
         batches=batches([task.cached for task in tasks], workers),
     )
 

@@ -41,7 +41,7 @@ _BOOKS = ("order_book_deltas", "order_book_depths")
 _BUILT_FROM = {"LAST": ("trades",), "MARK": ("mark_prices",)}
 """Types of data that the engine builds bars from, by price; other prices are built from quotes."""
 _LONGEST = 10**21
-"""Stands for bars that are not cut by time."""
+"""Used for bars that are not cut by time."""
 _LONG_WEEKEND = 5 * DAY
 _HIGH_RATE = Decimal("0.01")
 """No venue charges more than a hundredth of the value, for a trade or for a day."""

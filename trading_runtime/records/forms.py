@@ -1,7 +1,7 @@
 """Stored documents as typed records: damage is found where they are read, and named by its place.
 
-A record is a frozen dataclass; its annotations are the form of the document. A named tuple stands
-for a list with a value for each of its fields. ``read_as`` checks a parsed document and returns the
+A record is a frozen dataclass; its annotations are the form of the document. A named tuple is
+a list with a value for each of its fields. ``read_as`` checks a parsed document and returns the
 record, ``to_document`` returns the record as JSON content.
 ``read_record`` and ``parse_record`` start from a file, and from its bytes.
 """
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     type _Reader = Callable[[Any, str], Any]
+
+
+_BYTES_AT_ONCE = 1 << 17
+"""Bytes of a list that are parsed at once."""
 
 
 def read_as[T](record: type[T], content: object, place: str = "") -> T:
@@ -62,6 +66,35 @@ def parse_record[T](content: bytes, record: type[T]) -> T | None:
         return read_as(record, json.loads(content))
     except (ValueError, RecursionError):
         return None
+
+
+def parse_with_items(
+    content: bytes, name: str, take: Callable[[list[Any]], None]
+) -> dict[str, Any]:
+    """Return the JSON object in ``content`` without its list ``name``, whose items ``take`` gets.
+
+    They are parsed some at a time, so that no more of them are in memory: a text is cut where the
+    parts on both sides are JSON, which a place inside a text or a bracket would not leave. Raises
+    ``ValueError`` when that is not possible, as in what is no JSON: parse it as a whole then.
+    """
+    opening = f'"{name}":['.encode()
+    at = content.find(opening)
+    _must(at > 0, name, "missing")
+    head = json.loads(content[:at] + b'"":0}')
+    at += len(opening)
+    while (cut := content.find(b"},{", at + _BYTES_AT_ONCE)) > 0:
+        try:
+            items = json.loads(b"[" + content[at : cut + 1] + b"]")
+        except ValueError:
+            break
+        take(items)
+        at = cut + len(b"},")
+    rest = f"[{content[at:].decode()}"
+    items, end = json.JSONDecoder().raw_decode(rest)
+    take(items)
+    tail = json.loads(f'{{"":0{rest[end:]}')
+    _must(name not in head | tail, name, "stated twice")
+    return {key: value for key, value in (head | tail).items() if key}
 
 
 def to_document(record: Any) -> dict[str, Any]:

@@ -164,6 +164,20 @@ class RiskInputs(InstrumentRiskInputs):
     instruments: Mapping[str, InstrumentRiskInputs] = field(default_factory=dict)
 
 
+RISK_RULES = (
+    "stale_after",
+    "max_order_quantity",
+    "price_collar",
+    "max_order_notional",
+    "max_position_quantity",
+    "max_position_notional",
+    "max_loss",
+    "max_daily_loss",
+    "max_orders",
+)
+"""In the order in which they are checked; the first that an order breaks refuses it."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueueInputs:
     """Requests above a venue's rate wait."""

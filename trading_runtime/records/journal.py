@@ -19,8 +19,11 @@ import os
 import re
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from trading_runtime.errors import DataError
+from trading_runtime.records.events import as_dataclass
+from trading_runtime.records.forms import read_as
 from trading_runtime.records.metadata import ChainEnd
 from trading_runtime.redaction import json_texts, redacted
 from trading_runtime.storage.files import read_bytes, storage_errors, write_file
@@ -43,6 +46,34 @@ _OURS = frozenset({"kind", "outcome", "plan_digest", "run_digest", "task_id"})
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 WRITER = r"[a-z0-9]([a-z0-9.-]{0,198}[a-z0-9])?"
 """Names that a chain may have; a pod's may be long."""
+
+
+class JournalEntry(NamedTuple):
+    """A line of a journal that was read."""
+
+    sequence: int
+    time: str
+    writer: str
+    event: str
+    """The name of the event's type."""
+    payload: Mapping[str, Any]
+    """Its fields, as they are in the line; a later version may have written others."""
+    previous: str
+
+    def as_event[E: Event](self, event: type[E]) -> E | None:
+        """Return the event of the line, ``None`` when it is of another type.
+
+        Raises ``DataError`` when the payload is not that of such an event.
+        """
+        if self.event != event.event:
+            return None
+        try:
+            return read_as(as_dataclass(event), self.payload)
+        except ValueError as error:
+            raise DataError(
+                f"journal/{self.writer}, line {self.sequence + 1}: {self.event}: {error}; see "
+                "'runs check'"
+            ) from error
 
 
 class Journal:
@@ -184,9 +215,9 @@ def new_writer(name: str) -> str:
     return f"{name}-{time.time_ns()}"
 
 
-def encode_line(entry: dict[str, Any]) -> bytes:
+def encode_line(entry: JournalEntry) -> bytes:
     """Return an entry as its line, without the line break."""
-    return for_records(_encode(entry)).encode()
+    return for_records(_encode(entry._asdict())).encode()
 
 
 def chain_bytes(folder: Path) -> bytes:
@@ -201,7 +232,7 @@ def writers(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir())
 
 
-def entries_of(journals: Path, prefix: str = "") -> list[dict[str, Any]]:
+def entries_of(journals: Path, prefix: str = "") -> list[JournalEntry]:
     """Return the whole lines of the chains in a folder whose names begin with ``prefix``."""
     return [
         entry
@@ -211,20 +242,20 @@ def entries_of(journals: Path, prefix: str = "") -> list[dict[str, Any]]:
     ]
 
 
-def lines_in_order(journals: Path) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
+def lines_in_order(journals: Path) -> Iterator[tuple[str, bytes, JournalEntry]]:
     """Yield the whole lines of all chains in a folder in order of time, as each chain is.
 
     Each comes with its writer and its parsed content. They are parsed one by one: a run of many
     tasks has more of them than there is memory for.
     """
 
-    def chain(writer: str) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
+    def chain(writer: str) -> Iterator[tuple[str, bytes, JournalEntry]]:
         for line, entry in _parsed_lines(chain_bytes(journals / writer)):
             yield writer, line, entry
 
     return heapq.merge(
         *map(chain, writers(journals)),
-        key=lambda found: (found[2]["time"], found[0], found[2]["sequence"]),
+        key=lambda found: (found[2].time, found[0], found[2].sequence),
     )
 
 
@@ -246,7 +277,7 @@ def merge_journals(files: RunFiles) -> dict[str, ChainEnd]:
     }
 
 
-def whole_lines(content: bytes) -> list[tuple[bytes, dict[str, Any]]]:
+def whole_lines(content: bytes) -> list[tuple[bytes, JournalEntry]]:
     """Return the lines of a chain that are entries, each with its parsed content.
 
     A line left incomplete by a killed writer or a failing disk is not an entry.
@@ -254,7 +285,7 @@ def whole_lines(content: bytes) -> list[tuple[bytes, dict[str, Any]]]:
     return list(_parsed_lines(content))
 
 
-def _parsed_lines(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
+def _parsed_lines(content: bytes) -> Iterator[tuple[bytes, JournalEntry]]:
     for ended in io.BytesIO(content):
         line = ended.removesuffix(b"\n")
         entry = parse_line(line)
@@ -276,18 +307,18 @@ _READ: dict[str, tuple[tuple[str, type], ...]] = {
 """What readers of a journal use of an event, whatever else it holds."""
 
 
-def parse_line(line: bytes) -> dict[str, Any] | None:
+def parse_line(line: bytes) -> JournalEntry | None:
     """Return the content of a line, ``None`` when it is not a journal entry."""
     try:
-        entry = json.loads(line)
+        content = json.loads(line)
+        entry = JournalEntry(*(content[name] for name in JournalEntry._fields))
         sound = (
-            _TIME.fullmatch(entry["time"])
-            and isinstance(entry["sequence"], int)
-            and all(isinstance(entry[key], str) for key in ("writer", "event", "previous"))
-            and isinstance(entry["payload"], dict)
+            _TIME.fullmatch(entry.time)
+            and isinstance(content["sequence"], int)
+            and all(isinstance(content[name], str) for name in ("writer", "event", "previous"))
+            and isinstance(content["payload"], dict)
             and all(
-                isinstance(entry["payload"][name], form)
-                for name, form in _READ.get(entry["event"], ())
+                isinstance(entry.payload[name], form) for name, form in _READ.get(entry.event, ())
             )
         )
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -344,7 +375,7 @@ def check_journal(files: RunFiles, ends: Mapping[str, ChainEnd], *, ended: bool)
         for line in lines:
             entry = parse_line(line)
             if entry is not None:
-                entries.append((entry["time"], writer, entry["sequence"], line))
+                entries.append((entry.time, writer, entry.sequence, line))
     if ended:
         entries.sort(key=lambda item: item[:3])
         check.findings += _merged_findings(files, [line for *_, line in entries])
@@ -369,18 +400,18 @@ def _chain_findings(name: str, writer: str, lines: Sequence[bytes]) -> Iterator[
         entry = parse_line(line)
         if entry is None:
             yield JournalFinding(place, "it is no line of a journal")
-        elif entry["sequence"] != number:
-            yield JournalFinding(place, f"sequence is {entry['sequence']}, expected {number}")
-        elif entry["writer"] != writer:
-            yield JournalFinding(place, f"it was written by {entry['writer']}")
-        elif entry["previous"] != previous:
+        elif entry.sequence != number:
+            yield JournalFinding(place, f"sequence is {entry.sequence}, expected {number}")
+        elif entry.writer != writer:
+            yield JournalFinding(place, f"it was written by {entry.writer}")
+        elif entry.previous != previous:
             yield JournalFinding(
                 place, "it does not follow from the line before: one of them was altered"
             )
-        elif entry["time"] <= latest:
+        elif entry.time <= latest:
             yield JournalFinding(place, "its time is not later than that of the line before")
         else:
-            latest = entry["time"]
+            latest = entry.time
         previous = hashlib.sha256(line).hexdigest()
 
 

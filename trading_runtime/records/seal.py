@@ -63,7 +63,7 @@ def sealed_paths(files: RunFiles) -> Iterator[tuple[str, Path]]:
     """Yield name and path of every file that belongs to the end of a run.
 
     These are left out: the metadata, which contain the digests of the others; what belongs to a run
-    at work, such as its lock; the logs, which go on after the end; and journal parts without a
+    at work, such as its lock; the logs, which grow after the end; and journal parts without a
     line, which others never see.
     """
     for name, path in run_paths(files):

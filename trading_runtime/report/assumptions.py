@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from trading_runtime.config.statistic_names import COUNTS_OF_FLOWS
-from trading_runtime.report.formatting import amount, counted, number, sentence_list, statistic
+from trading_runtime.report.formatting import (
+    amount,
+    capitalised,
+    counted,
+    number,
+    sentence_list,
+    statistic,
+)
 from trading_runtime.results.points import OK
 
 if TYPE_CHECKING:
@@ -86,7 +93,7 @@ def _venues(inputs: ReportInputs) -> Iterator[Assumption]:
 def _warnings(warnings: Sequence[RunWarning]) -> Iterator[Assumption]:
     for item in warnings:
         title = item.kind.value.replace("_", " ").capitalize()
-        yield Assumption(title, f"{item.message[:1].upper()}{item.message[1:]}.", warning=True)
+        yield Assumption(title, f"{capitalised(item.message)}.", warning=True)
 
 
 def _fills(name: str, venue: VenueInputs, inputs: ReportInputs) -> Iterator[Assumption]:
@@ -180,7 +187,7 @@ def _fees(venue: VenueInputs) -> Iterator[Assumption]:
     if venue.fees.model == "none" and not by_instrument:
         yield Assumption("Fees", "Trading costs nothing here: no fees are charged.", warning=True)
         return
-    yield Assumption("Fees", _capitalised(f"{_charged(venue.fees)}."))
+    yield Assumption("Fees", capitalised(f"{_charged(venue.fees)}."))
     if by_instrument:
         parts = [f"{name}: {_charged(item)}" for name, item in sorted(by_instrument.items())]
         yield Assumption("Fees by instrument", f"{'; '.join(parts)}.")
@@ -211,10 +218,6 @@ def _rates(fees: FeeInputs | FeeTierInputs) -> str:
         f"{_rate(fees.maker)} of the traded value for a resting order, {_rate(fees.taker)} "
         "for one that takes liquidity"
     )
-
-
-def _capitalised(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _margin(venue: VenueInputs) -> Iterator[Assumption]:

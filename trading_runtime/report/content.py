@@ -11,6 +11,7 @@ import polars as pl
 from trading_runtime.report.assumptions import Assumption, assumptions
 from trading_runtime.report.formatting import (
     UNDEFINED,
+    capitalised,
     counted,
     in_sentence,
     instant,
@@ -308,7 +309,7 @@ def content(inputs: ReportInputs) -> Content:
         failures=failures[:MOST_FAILURES],
         failures_left_out=sum(each.count for each in failures[MOST_FAILURES:]),
         assumptions=assumptions(inputs),
-        identities=[(_headed(name), value) for name, value in inputs.identities.items()],
+        identities=[(capitalised(name), value) for name, value in inputs.identities.items()],
         packages=sorted(inputs.packages.items()),
         timeline=inputs.timeline,
     )
@@ -374,10 +375,6 @@ def _computed(metadata: RunMetadata | None) -> str:
     return f"{' to '.join(times)} UTC"
 
 
-def _headed(name: str) -> str:
-    return name[:1].upper() + name[1:]
-
-
 def _moment(text: str) -> str:
     return instant(parse_instant(text) // _SECOND * _SECOND)
 
@@ -407,14 +404,14 @@ def _best_words(
         note = note if usable > 1 else "the only point that has a result"
         if undone:
             note += f"; {sentence_list(undone)}, so another may be better"
-        return f"Best: point {best.point}", _headed(note) + "."
+        return f"Best: point {best.point}", capitalised(note) + "."
     if undone and usable:
         why = f"{sentence_list(undone)}, so no best point is named"
     elif undone:
         why = f"{sentence_list(undone)}, and no point has all its results"
     else:
         why = f"no point has a {in_sentence(metric)} that is defined"
-    return "No best point", _headed(why) + "."
+    return "No best point", capitalised(why) + "."
 
 
 def _best_row(inputs: ReportInputs, best: BestPoint | None) -> dict[str, Any]:

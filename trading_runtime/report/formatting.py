@@ -75,6 +75,11 @@ def in_sentence(metric: str) -> str:
     return text if metric in ("sharpe", "sortino") else text.lower()
 
 
+def capitalised(text: str) -> str:
+    """Return a text with a capital at the beginning, and the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def statistic(metric: str, value: Any) -> str:
     """Return the value of the named statistic as text; undefined is a dash."""
     if value is None:

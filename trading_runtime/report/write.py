@@ -16,18 +16,20 @@ from trading_runtime.report.pictures.equity import (
     ROLLING_DAYS,
     equity_picture,
     rolling_sharpe_picture,
+    two_curves_picture,
 )
-from trading_runtime.report.pictures.front import front_picture
-from trading_runtime.report.pictures.parallel import parallel_picture
-from trading_runtime.report.pictures.parameters import parameters_picture
-from trading_runtime.report.pictures.points import partitions_picture, ranking_picture
+from trading_runtime.report.pictures.parameters import parallel_picture, parameters_picture
+from trading_runtime.report.pictures.points import (
+    front_picture,
+    partitions_picture,
+    ranking_picture,
+)
 from trading_runtime.report.pictures.splits import splits_picture
 from trading_runtime.report.pictures.trials import (
     importance_picture,
     logits_picture,
     progress_picture,
 )
-from trading_runtime.report.pictures.two_curves import two_curves_picture
 from trading_runtime.results.exact import EXACT
 from trading_runtime.results.importance import best_so_far, importances
 from trading_runtime.storage.files import storage_errors, write_file

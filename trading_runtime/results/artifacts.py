@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trading_runtime.config.statistic_names import COUNTS_WHERE_CHARGED, MONEY_WHERE_CHARGED
+from trading_runtime.config.statistic_names import (
+    COUNTS_WHERE_CHARGED,
+    MONEY_WHERE_CHARGED,
+    STATISTICS,
+)
 from trading_runtime.message_kinds import kinds_of
 from trading_runtime.records.task_manifest import MANIFEST, ResultFile, TaskManifest
 from trading_runtime.results.calendar import Calendar, observed_facts
 from trading_runtime.results.exact import amounts, money_text
-from trading_runtime.results.statistics import Fill, Trade, task_statistics
+from trading_runtime.results.statistics import Fills, Trade, task_statistics
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -35,27 +38,7 @@ _ORDER = (
     "currency",
     "initial_equity",
     "final_equity",
-    "net_profit",
-    "fees",
-    "funding",
-    "traded_value",
-    "days",
-    "periods_per_year",
-    "return",
-    "volatility",
-    "sharpe",
-    "sortino",
-    "max_drawdown",
-    "max_drawdown_seconds",
-    "exposure",
-    "turnover",
-    "orders",
-    "partly_filled_orders",
-    "fills",
-    "trades",
-    "win_rate",
-    "profit_factor",
-    "expectancy",
+    *STATISTICS,
     "denied_orders",
     "denied_by_reason",
     "rejected_orders",
@@ -104,7 +87,7 @@ def task_summary(
     statistics = task_statistics(
         list(zip(equity["ts"], amounts(equity["equity"]), strict=True)),
         counts["observed"],
-        list(map(Fill, amounts(fills["value"]), amounts(fills["fee"]))),
+        Fills(len(fills["value"]), *amounts(map(sum, (fills["value"], fills["fee"])))),
         list(
             map(
                 Trade,
@@ -171,7 +154,7 @@ def result_files(
 
 def table_bytes(table: pa.Table) -> bytes:
     """Return a table as a file, the same bytes for the same table."""
-    sink = io.BytesIO()
+    sink = pa.BufferOutputStream()
     schema = table.schema
     pq.write_table(
         table,
@@ -191,4 +174,4 @@ def table_bytes(table: pa.Table) -> bytes:
         write_statistics=False,
         store_schema=True,
     )
-    return sink.getvalue()
+    return bytes(sink.getvalue())

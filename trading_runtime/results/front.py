@@ -26,7 +26,7 @@ def front_of(points: pl.DataFrame, objectives: Sequence[PlannedObjective]) -> Fr
 
     first, metrics = objectives[0], [each.metric for each in objectives]
     known = ranked(points.drop_nulls(metrics), first.metric, first.direction)
-    kept = unbeaten(known.select(metrics).rows(), [each.direction for each in objectives])
+    kept = non_dominated(known.select(metrics).rows(), [each.direction for each in objectives])
     return Front(
         objectives=tuple(objectives),
         points=tuple(
@@ -40,7 +40,7 @@ def front_of(points: pl.DataFrame, objectives: Sequence[PlannedObjective]) -> Fr
     )
 
 
-def unbeaten(values: Sequence[Sequence[Any]], directions: Sequence[str]) -> list[int]:
+def non_dominated(values: Sequence[Sequence[Any]], directions: Sequence[str]) -> list[int]:
     """Return the places of those that none beats: is nowhere worse, and better somewhere."""
     signs = [1 if direction == "minimize" else -1 for direction in directions]
     costs = [

@@ -242,8 +242,8 @@ def _wanted(runs: Iterable[RunFiles]) -> set[str]:
 
 
 _WHY = (
-    "without it nobody knows which results the run refers to: restore it, or remove the folder of "
-    "the run"
+    "without it, the results that the run refers to are unknown: restore it, or remove the folder "
+    "of the run"
 )
 
 

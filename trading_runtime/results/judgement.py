@@ -172,8 +172,8 @@ def verdict(luck: LuckStatistics | None, spent: TrialCount | None) -> Iterator[s
     if luck is None:
         if spent is not None and spent.trials is not None and spent.trials > 1:
             yield (
-                f"These are {spent.trials:,} trials on this data. Skill cannot be told from luck "
-                f"without a best point that has {FEWEST_DAYS} daily returns."
+                f"These are {spent.trials:,} trials on this data. Skill cannot be distinguished "
+                f"from luck without a best point that has {FEWEST_DAYS} daily returns."
             )
         return
     counted = _over_all_trials(luck, spent)

@@ -84,7 +84,7 @@ def _damaged(store: Store, task_ids: list[str]) -> Iterator[JournalFinding]:
 
 
 def added_to_task(store: Store, task_id: str, known: Collection[str]) -> Iterator[JournalFinding]:
-    """Yield what lies beside the ``known`` files of a result on this disk.
+    """Yield what is beside the ``known`` files of a result on this disk.
 
     In S3, a result with another object is not complete.
     """

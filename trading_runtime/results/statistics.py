@@ -108,11 +108,12 @@ _FORTY_DIGITS = decimal.Context(prec=40, rounding=decimal.ROUND_HALF_EVEN)
 _SECOND = 1_000_000_000
 
 
-class Fill(NamedTuple):
-    """What one fill moved and cost, in the statistics currency."""
+class Fills(NamedTuple):
+    """What all fills together moved and cost, in the statistics currency."""
 
-    value: Decimal
-    fee: Decimal
+    number: int = 0
+    value: Decimal = _ZERO
+    fee: Decimal = _ZERO
 
 
 class Trade(NamedTuple):
@@ -133,7 +134,7 @@ class Drawdown(NamedTuple):
 def task_statistics(
     equity: Samples,
     observed: Observed | None,
-    fills: Iterable[Fill],
+    fills: Fills,
     positions: Iterable[Trade],
     calendar: Calendar,
 ) -> dict[str, Statistic]:
@@ -148,24 +149,22 @@ def task_statistics(
     is empty or not in order of time.
     """
     _check_order(equity)
-    fills = list(fills)
     positions = list(positions)
     with decimal.localcontext(EXACT):
         initial, final = equity[0][1], equity[-1][1]
         days = calendar.days(() if observed is None else observed.days)
         curve = clipped(equity, observed)
         tested = () if observed is None else [(observed.first, observed.last)]
-        traded_value = sum((fill.value for fill in fills), _ZERO)
         return {
             "initial_equity": money_text(initial),
             "final_equity": money_text(final),
             "net_profit": money_text(final - initial),
-            "fees": money_text(sum((fill.fee for fill in fills), _ZERO)),
-            "traded_value": money_text(traded_value),
+            "fees": money_text(fills.fee),
+            "traded_value": money_text(fills.value),
             **curve_statistics(curve, daily_returns(curve, days), days, calendar),
             "exposure": rounded(exposure(positions, tested)),
-            "turnover": rounded(turnover(traded_value, initial)),
-            "fills": len(fills),
+            "turnover": rounded(turnover(fills.value, initial)),
+            "fills": fills.number,
             **trade_statistics(positions),
             "open_positions": sum(trade.ts_closed is None for trade in positions),
             "ruined": ruin(equity) is not None,

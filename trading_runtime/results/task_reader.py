@@ -81,7 +81,7 @@ def stored_outcomes(plan: Plan, store: Store, point: int) -> list[TaskOutcome]:
     Raises ``UsageError`` when a task has no result, ``DataError`` when one is damaged.
     """
     outcomes = []
-    for task in sorted((task for task in plan.tasks if task.point == point), key=_by_partition):
+    for task in sorted(map(plan.tasks.__getitem__, plan.tasks.of_point(point)), key=_by_partition):
         if not store.has_task(task.task_id):
             raise UsageError(
                 f"point {point} has no result for partition {task.partition}: its task failed or "

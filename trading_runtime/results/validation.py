@@ -240,21 +240,26 @@ def walk_over(plan: Plan, store: Store, files: RunFiles, settings: Mapping[str, 
     return Walked(windows.bounds, choices, chained_curve(windows.tests(choices)))
 
 
-def stability(choices: Sequence[Choice]) -> dict[str, Any]:
+class Stability(NamedTuple):
+    """How stable the chosen points are."""
+
+    splits: int
+    points: int
+    """Different points that were chosen."""
+    changes: int
+    """Splits with another point than the split before."""
+    commonest: int | None
+    commonest_share: float | None
+
+
+def stability(choices: Sequence[Choice]) -> Stability:
     """Return how stable the chosen points are: how many, how often they change, the commonest."""
     points = [choice.point for choice in choices if choice.point is not None]
     counts = {point: points.count(point) for point in sorted(set(points))}
     commonest = max(counts, key=lambda point: (counts[point], -point), default=None)
     changes = sum(one != other for one, other in itertools.pairwise(points))
-    return {
-        "splits": len(choices),
-        "points": len(counts),
-        "changes": changes,
-        "commonest": commonest,
-        "commonest_share": round(counts[commonest] / len(points), 12)
-        if commonest is not None
-        else None,
-    }
+    share = None if commonest is None else round(counts[commonest] / len(points), 12)
+    return Stability(len(choices), len(counts), changes, commonest, share)
 
 
 class Stretch(NamedTuple):

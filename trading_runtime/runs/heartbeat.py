@@ -1,7 +1,7 @@
-"""The heartbeat of a run in pods: one object that whichever of them work keep new.
+"""The heartbeat of a run in pods: one object that the working pods keep new.
 
-Nobody holds such a run: its pods come and go, and ``argo terminate`` ends them without a word. A
-run whose object is old has no running pod.
+No process holds such a run: its pods come and go, and ``argo terminate`` ends them without notice.
+A run whose object is old has no running pod.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ SILENT_SECONDS = 100.0
 class Heartbeat:
     """Keeps a run's object new for as long as its block lasts.
 
-    A pod writes it only when nobody has since its last look, so a thousand pods write as often as
-    one. The object is made once: a run that is removed at work is not made anew.
+    A pod writes it only when no other has since it last looked, so a thousand pods write as often
+    as one. The object is made once: a run that is removed at work is not made again.
     """
 
     def __init__(self, objects: ObjectStore, run_id: str) -> None:

@@ -22,9 +22,8 @@ from trading_runtime.records.journal import Journal, new_writer
 from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.run_files import RunFiles
 from trading_runtime.runs.heartbeat import SILENT_SECONDS, has_pods
-from trading_runtime.runs.lock import is_locked, locked
+from trading_runtime.runs.lock import Lease, is_leased, is_locked, locked
 from trading_runtime.runs.metadata import seal_again
-from trading_runtime.runs.s3_lock import Lease, is_leased
 from trading_runtime.storage.files import storage_errors
 from trading_runtime.storage.object_store import version_of
 

@@ -21,6 +21,7 @@ from trading_runtime.units import instant_text, parse_instant
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from trading_runtime.records.journal import JournalEntry
     from trading_runtime.records.metadata import RunMetadata
     from trading_runtime.records.result import RunResult
     from trading_runtime.records.status import AskWorkflow, WorkflowState
@@ -51,8 +52,8 @@ def shown_status(
 ) -> tuple[str, WorkflowState | None]:
     """Return the status of a run as shown to people, and the state of its workflow if asked.
 
-    The workflow is asked when no pod is at work: see ``status.status_of``. One that goes on makes
-    the run a waiting one.
+    The workflow is asked when no pod is at work: see ``status.status_of``. While one can
+    continue, the run is waiting.
     """
     status = status_of(metadata, lambda: is_running(store, run_id))
     if status != DIED or metadata is None or metadata.workflow is None:
@@ -226,11 +227,11 @@ def details(store: Store, run_id: str, ask: AskWorkflow = lambda _: None) -> Run
     )
 
 
-def _entries(store: Store, run_id: str) -> list[dict[str, Any]]:
+def _entries(store: Store, run_id: str) -> list[JournalEntry]:
     return JournalFollower(store, run_id).entries()
 
 
-def _tally(entries: Sequence[dict[str, Any]]) -> Tally:
+def _tally(entries: Sequence[JournalEntry]) -> Tally:
     tally = Tally()
     tally.add(entries)
     return tally
@@ -249,16 +250,16 @@ def _seconds_since(moment: str) -> float:
     return round(max(time.time_ns() - parse_instant(moment), 0) / 1e9, 3)
 
 
-def _failures(entries: Sequence[Mapping[str, Any]]) -> list[FailedTask]:
+def _failures(entries: Sequence[JournalEntry]) -> list[FailedTask]:
     """Return the first failures, by task id."""
     failed: dict[str, FailedTask] = {}
     for entry in entries:
-        payload = entry["payload"]
-        if entry["event"] == "task_failed":
+        payload = entry.payload
+        if entry.event == "task_failed":
             failed[payload["task_id"]] = FailedTask(
                 payload["task_id"], payload["kind"], payload.get("message", "")
             )
-        elif entry["event"] in {"task_completed", "task_retried"}:
+        elif entry.event in {"task_completed", "task_retried"}:
             failed.pop(payload["task_id"], None)
     return [failed[task_id] for task_id in sorted(failed)][:_MOST_FAILURES]
 

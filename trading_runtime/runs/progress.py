@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.records.journal import lines_in_order, parse_line
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from trading_runtime.records.journal import JournalEntry
     from trading_runtime.records.metadata import StatusChange
     from trading_runtime.results.store import Store
 
@@ -30,7 +32,7 @@ class JournalFollower:
         self._prefix = f"runs/{run_id}/journal/"
         self._read: dict[str, int] = {}
 
-    def entries(self) -> list[dict[str, Any]]:
+    def entries(self) -> list[JournalEntry]:
         """Return the new complete lines."""
         found = []
         for name, size in self._objects.sizes(self._prefix).items():
@@ -42,7 +44,7 @@ class JournalFollower:
             whole = content[: content.rfind(b"\n") + 1]
             self._read[name] = start + len(whole)
             found += [entry for line in whole.splitlines() if (entry := parse_line(line))]
-        return sorted(found, key=lambda entry: (entry["time"], entry["writer"], entry["sequence"]))
+        return sorted(found, key=attrgetter("time", "writer", "sequence"))
 
 
 class Tally:
@@ -66,14 +68,14 @@ class Tally:
         """Times of the first and the latest of these events, in nanoseconds since the epoch."""
         self.latest_event = ""
 
-    def add(self, entries: Iterable[Mapping[str, Any]]) -> None:
+    def add(self, entries: Iterable[JournalEntry]) -> None:
         """Count further events, which are in order of time."""
         for entry in entries:
-            if entry["event"] in _BEGINNINGS:
+            if entry.event in _BEGINNINGS:
                 self._begin()
-            self.latest = parse_instant(entry["time"])
-            self.latest_event = entry["event"]
-            self._count(entry["event"], entry["payload"])
+            self.latest = parse_instant(entry.time)
+            self.latest_event = entry.event
+            self._count(entry.event, entry.payload)
 
     def _count(self, event: str, payload: Mapping[str, Any]) -> None:
         if event == "run_started":
@@ -124,19 +126,19 @@ def timeline(journals: Path, history: Sequence[StatusChange]) -> list[tuple[str,
     return lines
 
 
-def _lines(entries: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+def _lines(entries: Iterable[JournalEntry]) -> Iterator[tuple[str, str]]:
     counts: Counter[str] = Counter()
     latest = ""
     for entry in entries:
-        event = entry["event"]
+        event = entry.event
         if event in {"run_initialised", "run_resumed"}:
             yield from _totals(latest, counts)
             counts.clear()
         counts[event] += 1
-        latest = entry["time"]
+        latest = entry.time
         if event in _COUNTED or (event == "task_failed" and counts[event] > _MOST_FAILURES):
             continue
-        yield _second(entry["time"]), _line(event, entry["payload"])
+        yield _second(entry.time), _line(event, entry.payload)
     yield from _totals(latest, counts)
 
 

@@ -10,7 +10,7 @@ from trading_runtime.results.run_records import read_table
 from trading_runtime.search.asking import Evaluated, Space, ask
 from trading_runtime.search.generations import CheckedSearch, read_generation
 from trading_runtime.search.halving import check_halving
-from trading_runtime.search.state import told_of
+from trading_runtime.search.state import evaluated_points
 
 if TYPE_CHECKING:
     from trading_runtime.results.store import Store
@@ -47,6 +47,6 @@ def check_asked(store: Store, run_id: str) -> CheckedSearch:
                 f"{files.points}: has {points.height:,} points, fewer than the search asked for; "
                 "run the experiment again with this run id"
             )
-        evaluated += told_of(stored.asked, these, first.inputs)
+        evaluated += evaluated_points(stored.asked, these, first.inputs)
         number += 1
     return CheckedSearch(number, len(evaluated), differs)

@@ -17,7 +17,7 @@ from trading_runtime.execution.preparation import prepare_loaded
 from trading_runtime.planning.identity import decode_values
 from trading_runtime.planning.plan import batches
 from trading_runtime.records.metadata import read_metadata
-from trading_runtime.records.plan import PlannedPartition, Point, Task, read_plan
+from trading_runtime.records.plan import PlannedPartition, PlannedTasks, Point, read_plan
 from trading_runtime.records.result import read_result
 from trading_runtime.results.validation import (
     Choice,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from trading_runtime.execution.preparation import PreparedRun
     from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
+    from trading_runtime.results.validation import Stability
 
 _SHOWN_DIGITS = 8
 _LONGEST_STEM = 36
@@ -195,14 +196,13 @@ def _merged(source: Source, asked: Sequence[Stretch], plans: Sequence[Plan], wor
         for point, number in numbers.items()
     ]
     partitions: list[PlannedPartition] = []
-    tasks: list[Task] = []
+    tasks = PlannedTasks()
     for stretch, plan in zip(asked, plans, strict=True):
         for task in plan.tasks:
             place = len(partitions)
             partitions.append(dataclasses.replace(plan.partitions[task.partition], index=place))
-            tasks.append(
-                Task(task.task_id, place, numbers[stretch.point], task.cached, task.seconds)
-            )
+            point = numbers[stretch.point]
+            tasks.add(task.task_id, place, point, cached=task.cached, seconds=task.seconds)
     return dataclasses.replace(
         plans[0],
         strategy=source.plan.strategy,
@@ -260,7 +260,7 @@ class Validated(NamedTuple):
     """The result of choosing on some windows and testing on others."""
 
     choices: list[Choice]
-    stability: Mapping[str, Any]
+    stability: Stability
     tested: Mapping[str, Any]
     """Statistics of the chained test windows, each with its chosen point."""
     continuous: Mapping[str, Any] | None

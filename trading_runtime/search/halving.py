@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.plan import batches
+from trading_runtime.records.plan import PlannedTasks
 from trading_runtime.records.result import read_result
 from trading_runtime.results.run_records import read_table
 from trading_runtime.search.asking import SearchInputs, Space, ask
@@ -78,7 +79,7 @@ class Halving(Search):
         return self._asked if self.generations < len(self._rungs) - 1 else None
 
     def tell(self, asked: Sequence[Asked], points: pl.DataFrame) -> None:
-        """Take in the results of a rung: its best points go on."""
+        """Take in the results of a rung: its best points advance."""
         values = objective_values(points, self.inputs.objective.metric)
         self.generations += 1
         self._asked = _best(
@@ -112,7 +113,7 @@ class Halving(Search):
         rung = self._rungs[self.generations - 1]
         return (
             f"rung {self.generations} of {len(self._rungs)}: {counted(rung.points, 'point')} on "
-            f"{counted(rung.windows, 'window')}; {self._rungs[self.generations].points:,} go on"
+            f"{counted(rung.windows, 'window')}; {self._rungs[self.generations].points:,} advance"
         )
 
 
@@ -173,7 +174,7 @@ def _on(plan: Plan, windows: set[tuple[int, int]], workers: int) -> Plan:
         plan,
         partitions=tuple(dataclasses.replace(item, index=place[item.index]) for item in kept),
         days=None,
-        tasks=tuple(tasks),
+        tasks=PlannedTasks(tasks),
         batches=batches([task.cached for task in tasks], workers),
     )
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import UsageError
-from trading_runtime.results.front import unbeaten
+from trading_runtime.results.front import non_dominated
 from trading_runtime.search.asking import Evaluated, SearchInputs, Space, ask, check_search_plan
 from trading_runtime.search.generations import (
     generation_id,
@@ -121,7 +121,7 @@ class AdaptiveSearch(Search):
     def tell(self, asked: Sequence[Asked], points: pl.DataFrame) -> None:
         """Take in the results of a generation."""
         before = best_of(self.evaluated, self.inputs)
-        self.evaluated += told_of(asked, points, self.inputs)
+        self.evaluated += evaluated_points(asked, points, self.inputs)
         after = best_of(self.evaluated, self.inputs)
         self._without_better = 0 if after != before else self._without_better + 1
         self._tasks += len(asked) * self._windows
@@ -184,7 +184,9 @@ def objective_values(points: pl.DataFrame, metric: str) -> list[float | None]:
     return [None if value is None else float(value) for value in values]
 
 
-def told_of(asked: Iterable[Asked], points: pl.DataFrame, inputs: SearchInputs) -> list[Evaluated]:
+def evaluated_points(
+    asked: Iterable[Asked], points: pl.DataFrame, inputs: SearchInputs
+) -> list[Evaluated]:
     """Return the results of points in their order; without a value of each objective, it failed."""
     values = [objective_values(points, each.metric) for each in inputs.objectives]
     return [
@@ -200,5 +202,5 @@ def best_of(evaluated: Sequence[Evaluated], inputs: SearchInputs) -> list[tuple[
     """
     known = sorted({each.values for each in evaluated if each.values is not None})
     directions = [each.direction for each in inputs.objectives]
-    kept = [known[place] for place in unbeaten(known, directions)]
+    kept = [known[place] for place in non_dominated(known, directions)]
     return kept if directions[0] == "minimize" else kept[::-1]

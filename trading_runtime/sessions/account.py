@@ -7,8 +7,8 @@ A lease says who may trade. On a disk the lock ends with the process; in S3 a le
 it is renewed. A session that finds a larger number in it than its own has lost the account, and
 sends nothing more.
 
-Clocks of machines are set, and differ. So a holder counts by a clock that nobody sets, and whoever
-wants a lease of another watches for a while that it is not renewed, whatever its time says.
+Clocks of machines are set, and differ. So a holder counts by a clock that cannot be set, and a
+session that wants another's lease waits to see that it is not renewed, whatever its time says.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ import fcntl
 import json
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, LeaseLostError, UsageError
 from trading_runtime.records.account import LeaseRecord, parse_account
 from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.records.journal import entries_of
-from trading_runtime.runs.s3_lock import read_lease
+from trading_runtime.records.session_events import OrderFilled
+from trading_runtime.runs.lock import read_lease
 from trading_runtime.storage.files import open_lock, storage_errors
 from trading_runtime.units import steady_seconds
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trading_runtime.records.account import AccountState
+    from trading_runtime.records.journal import JournalEntry
     from trading_runtime.results.store import Store
 
 _LEASE_SECONDS = 15.0
@@ -185,7 +187,7 @@ class SessionAccount:
         Asked before each order, it reads only the clock: this process may have been suspended.
         """
         self._refuse_leaving()
-        if self._has_run_out():
+        if self._is_expired():
             raise LeaseLostError(
                 f"the lease on the account of {self.name!r} was not renewed in "
                 f"{_LEASE_SECONDS:.0f} s: another session may have it, and this one sends nothing "
@@ -199,7 +201,7 @@ class SessionAccount:
                 "nothing more"
             )
 
-    def _has_run_out(self) -> bool:
+    def _is_expired(self) -> bool:
         return self._expires and steady_seconds() - self._renewed > _LEASE_SECONDS
 
     def read(self) -> AccountState | None:
@@ -222,7 +224,7 @@ class SessionAccount:
         what another session has saved since.
         """
         self._refuse_leaving()
-        if self._has_run_out():
+        if self._is_expired():
             self.check()
         self._store.objects.write(self._state, state.to_json())
 
@@ -247,7 +249,7 @@ class SessionAccount:
             "'trade --fresh'"
         )
 
-    def entries(self, state: AccountState) -> list[dict[str, Any]]:
+    def entries(self, state: AccountState) -> list[JournalEntry]:
         """Return what the session that saved ``state`` wrote into its journal."""
         files = self._store.run(state.session)
         return without_repeated_fills(entries_of(files.journals, "session-"))
@@ -286,13 +288,14 @@ class SessionAccount:
         ).to_json()
 
 
-def without_repeated_fills(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def without_repeated_fills(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
     """Return lines of journals without those of fills that were reported before."""
     seen: set[tuple[str, str]] = set()
     found = []
     for entry in entries:
-        if entry["event"] == "order_filled":
-            fill = entry["payload"]["order_id"], entry["payload"]["trade_id"]
+        filled = entry.as_event(OrderFilled)
+        if filled is not None:
+            fill = filled.order_id, filled.trade_id
             if fill in seen:
                 continue
             seen.add(fill)

@@ -57,7 +57,7 @@ def record_data(path: str | Path, seconds: float | None = None) -> Recorded:
     if not isinstance(section, AdapterData):
         raise UsageError(f"{path}: data: only what comes from an adapter can be recorded")
     recorder = Recorder(recording_place(read))
-    data = ArrivingData(section.plain(), DAY)
+    data = ArrivingData(section, DAY)
     data.recorder = recorder
     between = parse_duration(read.deployment.limits.heartbeat) / _SECOND
     return asyncio.run(_record(data, recorder, recording_place(read), between, seconds))

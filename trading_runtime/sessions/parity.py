@@ -141,7 +141,7 @@ def compare_session(store: Store, run_id: str) -> Compared:
     has_arrived = isinstance(read.deployment.data, AdapterData)
     prepared = prepared_of(_recorded(run_id, read) if has_arrived else read)
     common = session.common
-    if any(entry["event"] == "account_restored" for entry in _journal(store, run_id)):
+    if any(entry.event == "account_restored" for entry in entries_of(files.journals, "session-")):
         raise UsageError(
             f"session {run_id!r} began with the positions or orders of an earlier one, and a "
             "backtest begins without; compare the first session, or one after 'trade --fresh'"
@@ -292,7 +292,7 @@ def row_times(window: SessionWindow) -> dict[str, list[int]]:
 
 def write_parity(store: Store, compared: Compared) -> Path:
     """Write the comparison and its picture into the session's folder; return the picture's path."""
-    from trading_runtime.report.pictures.two_curves import two_curves_picture
+    from trading_runtime.report.pictures.equity import two_curves_picture
     from trading_runtime.runs.opening import seal_changes
     from trading_runtime.storage.files import write_file
 
@@ -306,10 +306,6 @@ def write_parity(store: Store, compared: Compared) -> Path:
     store.publish(document, picture)
     seal_changes(store, compared.run_id, document, picture)
     return picture
-
-
-def _journal(store: Store, run_id: str) -> list[dict[str, Any]]:
-    return entries_of(store.run(run_id).journals, "session-")
 
 
 def _apart(places: Mapping[int, int], one: int, other: int) -> int | None:

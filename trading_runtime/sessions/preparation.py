@@ -147,10 +147,9 @@ def prepare_session(path: str | Path, code_folder: Path | None = None) -> Prepar
 
 
 def _check_adapters(deployment: Deployment) -> None:
-    for section in ("data", "execution"):
-        part = getattr(deployment, section)
+    for part in (deployment.data, deployment.execution):
         if isinstance(part, (AdapterData, AdapterExecution)):
-            adapter_client(section, part.adapter, part.environment, part.config)
+            adapter_client(part)
 
 
 def prepared_of(read: LoadedDeployment) -> PreparedSession:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import decimal_text
 from trading_runtime.records import session_events as events
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trading_runtime.engine.live.venue_node import VenueOrder
     from trading_runtime.records.account import AccountState
     from trading_runtime.records.events import Event
-    from trading_runtime.records.session_events import OrderFilled
+    from trading_runtime.records.journal import JournalEntry
     from trading_runtime.results.store import Store
 
 _ELSEWHERE = "the instrument is not among data.instruments: name it there"
@@ -49,38 +49,35 @@ class Known:
     )
     """How much of each instrument and side was filled that the venue had not shown."""
 
-    def enter(self, entry: Mapping[str, Any], *, is_covered: bool) -> None:
+    def enter(self, entry: JournalEntry, *, is_covered: bool) -> None:
         """Take over a line; ``is_covered`` says that the positions contain it already."""
-        event, payload = entry["event"], entry["payload"]
-        if event in {"order_submitted", "order_claimed"}:
-            self.sent[payload["order_id"]] = parse_instant(entry["time"])
-            self.instruments[payload["order_id"]] = payload["instrument"]
-            self.left[payload["order_id"]] = Decimal(payload["quantity"])
-        elif event == "order_ended" or (
-            event == "order_rejected" and payload.get("what", "order") == "order"
-        ):
-            self.ended.add(payload["order_id"])
-        elif event == "session_reconciled":
-            self.trades.update(payload.get("fills_taken_over", ()))
-        elif event == "order_filled":
-            if payload["trade_id"] in self.trades:
-                return
-            self.trades.add(payload["trade_id"])
-            if payload["order_id"] in self.left:
-                self.left[payload["order_id"]] -= Decimal(payload["quantity"])
-            if not is_covered:
-                self._move(payload)
-        elif event == "fill_inferred":
-            self.inferred[payload["instrument"], payload["side"]] += Decimal(payload["quantity"])
-            if not is_covered:
-                self._move(payload)
+        if sent := entry.as_event(events.OrderSubmitted) or entry.as_event(events.OrderClaimed):
+            self.sent[sent.order_id] = parse_instant(entry.time)
+            self.instruments[sent.order_id] = sent.instrument
+            self.left[sent.order_id] = Decimal(sent.quantity)
+        elif ended := entry.as_event(events.OrderEnded):
+            self.ended.add(ended.order_id)
+        elif rejected := entry.as_event(events.OrderRejected):
+            if rejected.what == "order":
+                self.ended.add(rejected.order_id)
+        elif compared := entry.as_event(events.SessionReconciled):
+            self.trades.update(compared.fills_taken_over or ())
+        elif filled := entry.as_event(events.OrderFilled):
+            if filled.trade_id not in self.trades:
+                self.trades.add(filled.trade_id)
+                self._fill(filled, is_covered=is_covered)
+        elif inferred := entry.as_event(events.FillInferred):
+            self.inferred[inferred.instrument, inferred.side] += Decimal(inferred.quantity)
+            self._fill(inferred, is_covered=is_covered)
 
-    def _move(self, payload: Mapping[str, Any]) -> None:
-        if self.positions is not None:
-            signed = _signed(payload["side"], Decimal(payload["quantity"]))
-            self.positions[payload["instrument"]] += signed
+    def _fill(self, fill: events.OrderFilled | events.FillInferred, *, is_covered: bool) -> None:
+        quantity = Decimal(fill.quantity)
+        if fill.order_id in self.left:
+            self.left[fill.order_id] -= quantity
+        if not is_covered and self.positions is not None:
+            self.positions[fill.instrument] += _signed(fill.side, quantity)
 
-    def book(self, fill: OrderFilled) -> None:
+    def book(self, fill: events.OrderFilled) -> None:
         """Move a position by a fill that only the venue has, unless it was inferred before."""
         quantity, key = Decimal(fill.quantity), (fill.instrument, fill.side)
         before = min(self.inferred[key], quantity)
@@ -100,7 +97,7 @@ def known_of(store: Store, state: AccountState | None) -> Known:
     for session in state.sessions:
         is_last = session == state.session
         for entry in entries_of(store.run(session).journals, "session-"):
-            covered = not is_last or entry["sequence"] < state.lines
+            covered = not is_last or entry.sequence < state.lines
             known.enter(entry, is_covered=covered)
     return known
 

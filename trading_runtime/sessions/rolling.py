@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 from decimal import Decimal, localcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import decimal_text
+from trading_runtime.records import session_events as events
 from trading_runtime.records.account import HeldPosition, RestingOrder
 from trading_runtime.units import parse_instant
 
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
     from trading_runtime.records.account import AccountState
     from trading_runtime.records.instruments import InstrumentDefinition
+    from trading_runtime.records.journal import JournalEntry
 
 _DIGITS = 60
 
 
 def rolled_forward(
     state: AccountState,
-    entries: Iterable[Mapping[str, Any]],
+    entries: Iterable[JournalEntry],
     instruments: Mapping[str, InstrumentDefinition],
     *,
     is_cash: bool,
@@ -42,13 +44,13 @@ def rolled_forward(
         entries = list(entries)
         filled: defaultdict[str, Decimal] = defaultdict(Decimal)
         for entry in entries:
-            if entry["event"] == "order_filled" and entry["sequence"] < state.lines:
-                filled[entry["payload"]["order_id"]] += Decimal(entry["payload"]["quantity"])
+            fill = entry.as_event(events.OrderFilled)
+            if fill is not None and entry.sequence < state.lines:
+                filled[fill.order_id] += Decimal(fill.quantity)
         books = _Books(state, instruments, filled, is_cash=is_cash)
         for entry in entries:
-            if entry["sequence"] < state.lines:
-                continue
-            books.enter(entry["event"], entry["payload"])
+            if entry.sequence >= state.lines:
+                books.enter(entry)
         return books.state()
 
 
@@ -77,46 +79,47 @@ class _Books:
         self._sent: dict[str, RestingOrder] = {}
         self._filled = defaultdict(Decimal, filled)
 
-    def enter(self, event: str, payload: Mapping[str, Any]) -> None:
-        if event == "order_submitted":
-            if at := payload.get("at"):
-                self._at = max(self._at, parse_instant(at))
-            self._sent[payload["order_id"]] = RestingOrder(
-                payload["order_id"],
-                payload["instrument"],
-                payload["side"],
-                payload["type"],
-                payload["quantity"],
-                payload.get("price"),
-                payload.get("trigger_price"),
-                payload.get("time_in_force", "GTC"),
-                payload.get("reduce_only", False),
+    def enter(self, entry: JournalEntry) -> None:
+        if sent := entry.as_event(events.OrderSubmitted):
+            if sent.at:
+                self._at = max(self._at, parse_instant(sent.at))
+            self._sent[sent.order_id] = RestingOrder(
+                sent.order_id,
+                sent.instrument,
+                sent.side,
+                sent.type,
+                sent.quantity,
+                sent.price,
+                sent.trigger_price,
+                sent.time_in_force or "GTC",
+                sent.reduce_only or False,
             )
-        elif event == "order_accepted" and payload["order_id"] in self._sent:
-            self._orders[payload["order_id"]] = self._sent[payload["order_id"]]
-        elif event == "order_updated" and payload["order_id"] in self._orders:
-            order = self._orders[payload["order_id"]]
-            self._orders[payload["order_id"]] = replace(
-                order,
-                quantity=self._left_of(payload) or order.quantity,
-                price=payload.get("price") or order.price,
-                trigger_price=payload.get("trigger_price") or order.trigger_price,
-            )
-        elif event == "order_ended":
-            self._orders.pop(payload["order_id"], None)
-        elif event == "order_filled":
-            self._fill(payload)
+        elif accepted := entry.as_event(events.OrderAccepted):
+            if order := self._sent.get(accepted.order_id):
+                self._orders[order.order_id] = order
+        elif updated := entry.as_event(events.OrderUpdated):
+            if order := self._orders.get(updated.order_id):
+                self._orders[order.order_id] = replace(
+                    order,
+                    quantity=self._left_of(updated) or order.quantity,
+                    price=updated.price or order.price,
+                    trigger_price=updated.trigger_price or order.trigger_price,
+                )
+        elif ended := entry.as_event(events.OrderEnded):
+            self._orders.pop(ended.order_id, None)
+        elif filled := entry.as_event(events.OrderFilled):
+            self._fill(filled)
 
-    def _fill(self, payload: Mapping[str, Any]) -> None:
-        self._at = max(self._at, parse_instant(payload["at"]))
-        quantity, price = Decimal(payload["quantity"]), Decimal(payload["price"])
-        self._reduce_order(payload["order_id"], quantity)
-        name = payload["instrument"]
-        if fee := payload.get("fee"):
-            amount, _, code = fee.partition(" ")
+    def _fill(self, fill: events.OrderFilled) -> None:
+        self._at = max(self._at, parse_instant(fill.at))
+        quantity, price = Decimal(fill.quantity), Decimal(fill.price)
+        self._reduce_order(fill.order_id, quantity)
+        name = fill.instrument
+        if fill.fee:
+            amount, _, code = fill.fee.partition(" ")
             self._balances[code] -= Decimal(amount)
         definition = self._instruments[name]
-        signed = quantity if payload["side"] == "BUY" else -quantity
+        signed = quantity if fill.side == "BUY" else -quantity
         held, average = self._positions.get(name, (Decimal(0), Decimal(0)))
         closed = min(abs(held), quantity) if held * signed < 0 else Decimal(0)
         if self._is_cash:
@@ -137,11 +140,11 @@ class _Books:
         else:
             self._positions[name] = after, price if after * held < 0 else average
 
-    def _left_of(self, payload: Mapping[str, Any]) -> str | None:
+    def _left_of(self, updated: events.OrderUpdated) -> str | None:
         """Return what is not filled of an order that was changed, if its quantity is stated."""
-        if (whole := payload.get("quantity")) is None:
+        if updated.quantity is None:
             return None
-        return decimal_text(Decimal(whole) - self._filled[payload["order_id"]])
+        return decimal_text(Decimal(updated.quantity) - self._filled[updated.order_id])
 
     def _reduce_order(self, order_id: str, quantity: Decimal) -> None:
         self._filled[order_id] += quantity

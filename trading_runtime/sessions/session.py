@@ -194,7 +194,7 @@ class Session:
                 if overridden is not None:
                     self._journal.write(overridden)
                 with recorded(self._opened, self._metadata, self._journal):
-                    return self._lived(plan, carried, started)
+                    return self._trade(plan, carried, started)
 
     def _kept_apart(self) -> Path:
         """Copy the run's files to where they outlive this process; return the folder."""
@@ -261,7 +261,7 @@ class Session:
             self.run_id, start=start, end=end, balances=list(carried.balances)
         )
 
-    def _lived(
+    def _trade(
         self, plan: Plan, carried: AccountState | None, started: float
     ) -> tuple[Ending, RunResult | None]:
         prepared, common = self.prepared, plan.common
@@ -287,7 +287,7 @@ class Session:
         ):
             inputs = self._window.inputs
             if isinstance(data, AdapterData):
-                self._replay = ArrivingData(data.plain(), common.equity_interval)
+                self._replay = ArrivingData(data, common.equity_interval)
                 source = f"{data.adapter} {data.environment or ''}".strip()
                 self._replay.recorder = recorder
             else:
@@ -357,8 +357,7 @@ class Session:
         inputs, replay = self._window.inputs, self._replay
         execution = self.prepared.deployment.execution
         if isinstance(execution, AdapterExecution) and isinstance(replay, ArrivingData):
-            settings = execution.plain()
-            return VenueNode(inputs, loaded, replay, self._records, settings, saved)
+            return VenueNode(inputs, loaded, replay, self._records, execution, saved)
         return PaperNode(inputs, loaded, replay, self._records, balances, saved)
 
     def _flush(self) -> list[Path]:

@@ -85,7 +85,7 @@ class Question[T]:
             except LeaseLostError as error:
                 self._error = error
             except TransientError:
-                continue  # asked again; how long this may go on is judged by the loop
+                continue  # asked again; the loop limits how long
             except Exception as error:  # noqa: BLE001 - raised to whoever wants the answer
                 self._error = error
             else:

@@ -395,9 +395,9 @@ class Trading:
         with contextlib.suppress(LeaseLostError, StorageError):
             if cancels:
                 node.halt(_STOPPED)  # a strategy that quotes for ever would quote again
-                await self._insisted(node.cancel_resting, lambda: not node.left)
+                await self._request_until(node.cancel_resting, lambda: not node.left)
             if flattens:  # never without cancelling
-                await self._insisted(node.close_positions, lambda: not node.quantities())
+                await self._request_until(node.close_positions, lambda: not node.quantities())
         if ending.is_orderly and not flattens and not at_venue:
             node.resume()  # what the strategy sends in its on_stop is in a backtest, too
         self._report_left(cancels=cancels, flattens=flattens)
@@ -414,7 +414,7 @@ class Trading:
                 said = f"warning: left at the venue: {', '.join(orders + positions)}\n"
                 os.write(2, said.encode())
 
-    async def _insisted(self, ask: Callable[[], None], is_done: Callable[[], bool]) -> None:
+    async def _request_until(self, ask: Callable[[], None], is_done: Callable[[], bool]) -> None:
         """Ask the venue, and ask again for what it refused, such as a request too many."""
         paused = min(self._watch.paused_for, _MOST_PAUSED_SECONDS)
         if paused:

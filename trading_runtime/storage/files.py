@@ -78,8 +78,8 @@ def read_bytes(path: str | Path, most: int | None = None) -> bytes:
     # Called for six files a task: a file object around the descriptor would take half the time.
     descriptor, size = _opened(path, most)
     try:
-        # One byte more than its size: if no more comes, this is all of it.
-        content = os.read(descriptor, min(size + 1, _READ_AT_ONCE))
+        # One byte more than its size: if no more comes, this is all of it, and not copied.
+        content = os.read(descriptor, size + 1)
         if len(content) == size:
             return content
         return content + b"".join(iter(lambda: os.read(descriptor, _READ_AT_ONCE), b""))

@@ -74,8 +74,8 @@ def _make_folder(prefix: str, parent: Path | None) -> Path:
 def staging_prefix(name: str) -> str:
     """Return the prefix of this machine's folders among stored results.
 
-    Not every shared file system shows locks to other machines, so the folders of each are told
-    apart.
+    Not every shared file system shows locks to other machines, so each machine's folders have a
+    prefix of their own.
     """
     return f"{name}{re.sub('[^A-Za-z0-9]', '-', platform.node())}-"
 

@@ -277,8 +277,8 @@ class RunComparison:
 
     inputs: list[InputDifference]
     """In what all tasks share, in the objective, and in the data of windows that both have."""
-    points: tuple[list[dict[str, Any]], list[dict[str, Any]]]
-    """Parameters of the points that only the first, and only the second run has."""
+    points: tuple[list[Point], list[Point]]
+    """The points that only the first, and only the second run has."""
     windows: tuple[list[str], list[str]]
     """Partitions that only the first, and only the second run has."""
     shared: int
@@ -320,9 +320,9 @@ class RunSide:
         found = partition_inputs(planned, self.plan.instruments).to_document()
         return found | {key: format_instant(found[key]) for key in _INSTANTS & found.keys()}
 
-    def points(self) -> dict[bytes, dict[str, Any]]:
-        """Return the parameters of each point by their canonical form."""
-        return {_key(item): dict(item.parameters) for item in self.plan.points}
+    def points(self) -> dict[bytes, Point]:
+        """Return each point by the canonical form of its parameters."""
+        return {_key(item): item for item in self.plan.points}
 
     def tasks(self) -> dict[tuple[bytes, str], str]:
         """Return each task's id by its parameters and window, in the plan's order."""
@@ -468,7 +468,7 @@ def comparison_document(comparison: TaskComparison | RunComparison) -> dict[str,
     return {
         "same": comparison.same,
         "inputs": [vars(item) for item in comparison.inputs],
-        "points_only_in": list(comparison.points),
+        "points_only_in": [[point.parameters for point in side] for side in comparison.points],
         "windows_only_in": list(comparison.windows),
         "tasks": {
             "shared": comparison.shared,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _DRAWN = re.compile(
     r"((?:EXPIRATION|LIQUIDATION)-.*)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE
 )
+_INITIALS = frozenset("ELel")
+"""How such ids begin: most others need no look at the rest."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class NamedOrders:
         for order in orders:
             text = str(order.client_order_id)
             item = (order.ts_init, text, order)
-            (own if _DRAWN.fullmatch(text) is None else drawn).append(item)
+            is_own = text[:1] not in _INITIALS or _DRAWN.fullmatch(text) is None
+            (own if is_own else drawn).append(item)
         drawn.sort(key=lambda item: (item[0], *_doing(item[2])))
         names = dict(_numbered(text for _, text, _ in drawn))
         # Order ids end in a counter without leading zeros: shorter ones came first.
@@ -58,6 +61,11 @@ class NamedOrders:
         text = str(order_id)
         return self.drawn.get(text, text)
 
+    def names_of(self, order_ids: Iterable[Any]) -> list[str]:
+        """Return what artifacts call the orders of these ids."""
+        texts = list(map(str, order_ids))
+        return [self.drawn.get(text, text) for text in texts] if self.drawn else texts
+
     def trade_ids(self, number: int, count: int) -> list[str] | None:
         """Return ids for the ``count`` fills of one of the engine's orders, else ``None``."""
         if not self.drawn or str(self.orders[number].client_order_id) not in self.drawn:
@@ -65,10 +73,13 @@ class NamedOrders:
         return [f"{self.names[number]}-{fill}" for fill in range(1, count + 1)]
 
 
-def fills_of(order: Any) -> list[OrderFilled]:
-    """Return the fills of an order; reading one event is faster than reading all of them."""
+def fills_of(order: Any, filled: int) -> list[OrderFilled]:
+    """Return the fills of an order of which so much is filled, in the engine's raw form.
+
+    Reading one event is faster than reading all of them.
+    """
     last = order.last_event
-    if isinstance(last, OrderFilled) and last.last_qty == order.filled_qty:
+    if isinstance(last, OrderFilled) and last.last_qty.raw == filled:
         return [last]
     return [event for event in order.events() if isinstance(event, OrderFilled)]
 
@@ -84,7 +95,7 @@ def _numbered(ids: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 def _doing(order: Any) -> tuple[Any, ...]:
     """Return what an order did, in place of its id; position ids distinguish equal closings."""
-    fills = fills_of(order)
+    fills = fills_of(order, order.filled_qty.raw)
     positions = [str(fill.position_id) for fill in fills]
     return (
         str(order.instrument_id),

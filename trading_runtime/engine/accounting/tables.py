@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from decimal import Decimal
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from trading_runtime.engine.accounting.drawn_ids import NamedOrders, fills_of
 from trading_runtime.engine.accounting.valuation import DECIMAL_PLACES, from_raw, to_raw
@@ -98,13 +98,11 @@ def collect(
     fills by time and order. Raises ``DataError`` when an exchange rate is missing.
     """
     named = NamedOrders.of(orders)
-    positions = sorted(
-        positions,
-        key=lambda position: _position_key(position, named.name(position.opening_order_id)),
-    )
+    opened = _Opened.of(positions, named)
     position_of_trade: dict[tuple[str, str], int] = {}
-    for number, position in enumerate(positions):
-        instrument_id = str(position.instrument_id)
+    for number, (position, instrument_id) in enumerate(
+        zip(opened.positions, opened.instrument_ids, strict=True)
+    ):
         for trade_id in position.trade_ids():
             position_of_trade.setdefault((instrument_id, str(trade_id)), number)
     ordered = _orders(named.orders, named.names)
@@ -112,10 +110,56 @@ def collect(
         {
             "orders": ordered,
             "fills": _fills(named, ordered, position_of_trade, valuation),
-            "positions": _positions(positions, named, valuation),
+            "positions": _positions(opened, named, valuation),
             "equity": _equity(equity),
         }
     )
+
+
+class _Opened(NamedTuple):
+    """Positions in the order in which they were opened, and what that order follows from."""
+
+    positions: list[Any]
+    instrument_ids: list[str]
+    opening_order_ids: list[str]
+    times: list[int]
+    closing_times: list[int | None]
+
+    @classmethod
+    def of(cls, found: Iterable[Any], named: NamedOrders) -> Self:
+        """Sort by the time and the order that opened them, then by instrument and closing."""
+        positions = list(found)
+        times = _values("ts_opened", positions)
+        opening = named.names_of(_values("opening_order_id", positions))
+        instrument_ids = _texts("instrument_id", positions)
+        closing_times = _values("ts_closed", positions)
+        # Order ids end in a counter without leading zeros: shorter ones came first.
+        keys = [
+            (ts, len(order_id), order_id, instrument_id, closed is None, closed or 0, number)
+            for number, (ts, order_id, instrument_id, closed) in enumerate(
+                zip(times, opening, instrument_ids, closing_times, strict=True)
+            )
+        ]
+        places = [key[-1] for key in sorted(keys)]
+        return cls(
+            [positions[place] for place in places],
+            [instrument_ids[place] for place in places],
+            [opening[place] for place in places],
+            [times[place] for place in places],
+            [closing_times[place] for place in places],
+        )
+
+
+def _values(name: str, items: Iterable[Any]) -> list[Any]:
+    """Return an attribute of each item; ``name`` may have dots.
+
+    Every access crosses into the engine, and a loop in Python would cost as much again.
+    """
+    return list(map(attrgetter(name), items))
+
+
+def _texts(name: str, items: Iterable[Any]) -> list[str]:
+    return list(map(str, map(attrgetter(name), items)))
 
 
 @functools.lru_cache(_AVERAGES_KEPT)
@@ -124,7 +168,7 @@ def _average(value: float) -> int:
 
     Kept, since an order and the position that it opens or closes mostly have the same average.
     """
-    text = repr(float(value))
+    text = repr(value)
     whole, _, places = text.partition(".")
     if len(places) <= DECIMAL_PLACES and "e" not in text and "n" not in text:
         # The text already contains the stored digits, as for most averages.
@@ -132,51 +176,41 @@ def _average(value: float) -> int:
     return to_raw(Decimal(text))
 
 
-def _position_key(position: Any, opening: str) -> tuple[Any, ...]:
-    # Order ids end in a counter without leading zeros: shorter ones came first.
-    closed = position.ts_closed
-    return (
-        position.ts_opened,
-        len(opening),
-        opening,
-        str(position.instrument_id),
-        closed is None,
-        closed or 0,
-    )
-
-
-def _raw_prices(orders: Iterable[Any], name: str) -> list[int | None]:
+def _raw_prices(orders: Sequence[Any], name: str) -> list[int | None]:
     """Return a price of each order; some order types have none."""
     # A missing attribute costs several times as much as an existing one.
     priced = {kind for kind in set(map(type, orders)) if hasattr(kind, name)}
+    if not priced:
+        return [None] * len(orders)
     return [
         None if type(order) not in priced or (price := getattr(order, name)) is None else price.raw
         for order in orders
     ]
 
 
-def _averages(values: Iterable[float | None]) -> list[int | None]:
-    return [None if value is None else _average(value) for value in values]
+def _averages(values: Iterable[Any]) -> list[int | None]:
+    # Numbers of orders are decimals, whose hash costs more than the text of a float.
+    return [None if value is None else _average(float(value)) for value in values]
 
 
 def _orders(orders: Sequence[Any], order_ids: list[str]) -> Columns:
-    statuses = [order.status.name for order in orders]
+    statuses = _values("status.name", orders)
     return {
         "order_id": order_ids,
-        "instrument_id": [str(order.instrument_id) for order in orders],
-        "side": [order.side.name for order in orders],
-        "type": [order.order_type.name for order in orders],
-        "quantity": [order.quantity.raw for order in orders],
-        "filled_quantity": [order.filled_qty.raw for order in orders],
+        "instrument_id": _texts("instrument_id", orders),
+        "side": _values("side.name", orders),
+        "type": _values("order_type.name", orders),
+        "quantity": _values("quantity.raw", orders),
+        "filled_quantity": _values("filled_qty.raw", orders),
         "price": _raw_prices(orders, "price"),
         "trigger_price": _raw_prices(orders, "trigger_price"),
-        "time_in_force": [order.time_in_force.name for order in orders],
-        "reduce_only": [order.is_reduce_only for order in orders],
+        "time_in_force": _values("time_in_force.name", orders),
+        "reduce_only": _values("is_reduce_only", orders),
         "status": statuses,
-        "average_price": _averages(order.avg_px for order in orders),
-        "ts_init": [order.ts_init for order in orders],
-        "ts_last": [order.ts_last for order in orders],
-        "tags": [",".join(tags) if (tags := order.tags) else None for order in orders],
+        "average_price": _averages(map(attrgetter("avg_px"), orders)),
+        "ts_init": _values("ts_init", orders),
+        "ts_last": _values("ts_last", orders),
+        "tags": [",".join(tags) if tags else None for tags in map(attrgetter("tags"), orders)],
         "reason": [
             _reason(order) if status in _REFUSED else None
             for order, status in zip(orders, statuses, strict=True)
@@ -196,66 +230,75 @@ def _fills(
     valuation: Valuation,
 ) -> Columns:
     """Return the fills of the orders, whose own columns are ``ordered``."""
-    keyed: list[tuple[int, int, Any, str, str]] = []
-    for number, order in enumerate(named.orders):
-        events = fills_of(order)
+    keyed: list[tuple[int, int, Any, str]] = []
+    drawn_names: dict[tuple[int, str], str] = {}
+    for number, (order, filled) in enumerate(
+        zip(named.orders, ordered["filled_quantity"], strict=True)
+    ):
+        if not filled:
+            continue
+        events = fills_of(order, filled)
         own = [str(event.trade_id) for event in events]
-        names = named.trade_ids(number, len(events)) or own
-        for event, trade_id, name in zip(events, own, names, strict=True):
-            keyed.append((event.ts_event, number, event, trade_id, name))
+        keyed += [
+            (event.ts_event, number, event, trade_id)
+            for event, trade_id in zip(events, own, strict=True)
+        ]
+        if named.drawn and (names := named.trade_ids(number, len(events))) is not None:
+            drawn_names |= zip(((number, each) for each in own), names, strict=True)
     keyed.sort(key=itemgetter(0, 1))
-    fills = [event for _, _, event, _, _ in keyed]
+    times, numbers, fills, trade_ids = map(list, zip(*keyed, strict=True)) if keyed else [[]] * 4
     # What a fill shares with its order was read from the order.
-    numbers = [number for _, number, _, _, _ in keyed]
-    instrument_ids = [ordered["instrument_id"][number] for number in numbers]
-    fees = [fill.commission for fill in fills]
+    instrument_ids, order_ids, sides = (
+        list(map(ordered[name].__getitem__, numbers))
+        for name in ("instrument_id", "order_id", "side")
+    )
+    quantities, prices = _values("last_qty", fills), _values("last_px", fills)
+    fees = _values("commission", fills)
     currencies = [valuation.currency if fee is None else fee.currency.code for fee in fees]
     return {
         "fill": list(range(len(fills))),
-        "order_id": [ordered["order_id"][number] for number in numbers],
-        "trade_id": [name for _, _, _, _, name in keyed],
+        "order_id": order_ids,
+        "trade_id": trade_ids
+        if not drawn_names
+        else [drawn_names.get(each, each[1]) for each in zip(numbers, trade_ids, strict=True)],
         "instrument_id": instrument_ids,
-        "side": [ordered["side"][number] for number in numbers],
-        "quantity": [fill.last_qty.raw for fill in fills],
-        "price": [fill.last_px.raw for fill in fills],
-        "liquidity": [fill.liquidity_side.name for fill in fills],
-        "fee": list(map(valuation.fee, fills, fees, currencies)),
+        "side": sides,
+        "quantity": _values("raw", quantities),
+        "price": _values("raw", prices),
+        "liquidity": _values("liquidity_side.name", fills),
+        "fee": valuation.fees(fills, fees, currencies),
         "fee_currency": currencies,
-        "value": [
-            valuation.value(fill, name) for fill, name in zip(fills, instrument_ids, strict=True)
-        ],
-        "position": [
-            position_of_trade.get((instrument_id, trade_id))
-            for instrument_id, (_, _, _, trade_id, _) in zip(instrument_ids, keyed, strict=True)
-        ],
-        "ts": [ts for ts, _, _, _, _ in keyed],
+        "value": valuation.values(fills, quantities, prices, instrument_ids),
+        "position": list(map(position_of_trade.get, zip(instrument_ids, trade_ids, strict=True))),
+        "ts": times,
     }
 
 
-def _positions(positions: Sequence[Any], named: NamedOrders, valuation: Valuation) -> Columns:
-    closed = [position.ts_closed for position in positions]
-    both = list(zip(positions, closed, strict=True))
+def _positions(opened: _Opened, named: NamedOrders, valuation: Valuation) -> Columns:
+    positions, closed = opened.positions, opened.closing_times
+    quantities = _values("quantity.raw", positions)
+    closing = [
+        None if ts is None else position.closing_order_id
+        for position, ts in zip(positions, closed, strict=True)
+    ]
     return {
         "position": list(range(len(positions))),
-        "instrument_id": [str(position.instrument_id) for position in positions],
-        "entry": [position.entry.name for position in positions],
-        "peak_quantity": [position.peak_qty.raw for position in positions],
+        "instrument_id": opened.instrument_ids,
+        "entry": _values("entry.name", positions),
+        "peak_quantity": _values("peak_qty.raw", positions),
         "open_quantity": [
-            (-1 if position.is_short else 1) * position.quantity.raw for position in positions
+            -quantity if quantity and position.is_short else quantity
+            for position, quantity in zip(positions, quantities, strict=True)
         ],
-        "average_open": [_average(position.avg_px_open) for position in positions],
+        "average_open": _averages(map(attrgetter("avg_px_open"), positions)),
         "average_close": _averages(
-            None if ts is None else position.avg_px_close for position, ts in both
+            None if ts is None else position.avg_px_close
+            for position, ts in zip(positions, closed, strict=True)
         ),
         "realized_pnl": list(map(valuation.realized_pnl, positions)),
-        "opening_order_id": [named.name(position.opening_order_id) for position in positions],
-        "closing_order_id": [
-            None
-            if ts is None or (closing := position.closing_order_id) is None
-            else named.name(closing)
-            for position, ts in both
-        ],
-        "ts_opened": [position.ts_opened for position in positions],
+        "opening_order_id": opened.opening_order_ids,
+        "closing_order_id": [None if each is None else named.name(each) for each in closing],
+        "ts_opened": opened.times,
         "ts_closed": closed,
     }
 
@@ -263,7 +306,7 @@ def _positions(positions: Sequence[Any], named: NamedOrders, valuation: Valuatio
 def _equity(samples: Iterable[EquitySample]) -> Columns:
     samples = list(samples)
     return {
-        "ts": [sample.ts for sample in samples],
-        "equity": [sample.raw for sample in samples],
-        "open_positions": [sample.open_positions for sample in samples],
+        "ts": _values("ts", samples),
+        "equity": _values("raw", samples),
+        "open_positions": _values("open_positions", samples),
     }

@@ -201,14 +201,36 @@ class Valuation:
         self._history = history
         self.currency = currency
 
-    def value(self, fill: Any, instrument_id: str) -> int:
-        """Return the notional value of a fill, always positive."""
-        notional = self._instruments[instrument_id].notional_value(fill.last_qty, fill.last_px)
-        return abs(self._raw(notional, notional.currency.code, fill))
+    def values(
+        self,
+        fills: Sequence[Any],
+        quantities: Sequence[Any],
+        prices: Sequence[Any],
+        instrument_ids: Sequence[str],
+    ) -> list[int]:
+        """Return the notional values of fills, always positive.
 
-    def fee(self, fill: Any, commission: Any, code: str) -> int:
-        """Return what a fill cost in currency ``code``: above zero a cost, below it a rebate."""
-        return 0 if commission is None else self._raw(commission, code, fill)
+        Quantities and prices are those of the fills, which need not be read a second time.
+        """
+        found = []
+        codes: dict[str, str] = {}
+        for fill, quantity, price, name in zip(
+            fills, quantities, prices, instrument_ids, strict=True
+        ):
+            notional = self._instruments[name].notional_value(quantity, price)
+            if name not in codes:
+                codes[name] = notional.currency.code
+            found.append(abs(self._raw(notional, codes[name], fill)))
+        return found
+
+    def fees(
+        self, fills: Sequence[Any], commissions: Sequence[Any], codes: Sequence[str]
+    ) -> list[int]:
+        """Return what fills cost, in currencies ``codes``: above zero a cost, below it a rebate."""
+        return [
+            0 if commission is None else self._raw(commission, code, fill)
+            for fill, commission, code in zip(fills, commissions, codes, strict=True)
+        ]
 
     def realized_pnl(self, position: Any) -> int:
         """Return what a position has made so far, fees included.
@@ -216,10 +238,12 @@ class Valuation:
         Each fill's realized profit and fee are converted at the rate of its instant.
         """
         money = position.realized_pnl
-        if money is not None and all(
-            amount.currency.code == self.currency for amount in (money, *position.commissions())
-        ):
-            return int(money.raw)
+        if money is not None:
+            for amount in (money, *position.commissions()):
+                if amount.currency.code != self.currency:
+                    break
+            else:
+                return int(money.raw)
         return to_raw(self._realized_fill_by_fill(position))
 
     def _realized_fill_by_fill(self, position: Any) -> Decimal:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from nautilus_trader import common, model
 
+from trading_runtime.config.adapters import AdapterData
 from trading_runtime.engine.strategy.config import convert
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from trading_runtime.config.adapters import AdapterExecution
 
 TESTED = {"data": frozenset({"bybit", "binance"}), "execution": frozenset({"bybit"})}
 """The adapters that tests run against a stand-in venue."""
@@ -29,13 +30,14 @@ _KINDS = {"data": "DataClient", "execution": "ExecutionClient"}
 
 
 def adapter_client(
-    section: str, adapter: str, environment: str | None, values: Mapping[str, Any]
+    settings: AdapterData | AdapterExecution,
 ) -> tuple[Any, Any]:
-    """Return factory and config of an adapter's client.
+    """Return factory and config of an adapter's client, as a section of a deployment has it.
 
-    ``section`` is ``data`` or ``execution``. Raises ``UsageError`` when the adapter has no such
-    client, or its config class refuses a value.
+    Raises ``UsageError`` when the adapter has no such client, or its config class refuses a value.
     """
+    section = "data" if isinstance(settings, AdapterData) else "execution"
+    adapter, environment = settings.adapter, settings.environment
     module = importlib.import_module(f"{_PACKAGE}.{adapter}")
     ending = _KINDS[section]
     factories = [name for name in vars(module) if name.endswith(f"{ending}Factory")]
@@ -46,7 +48,7 @@ def adapter_client(
     prefix = factories[0].removesuffix(f"{ending}Factory")
     config_class = getattr(module, f"{prefix}{ending}Config")
     accepted = _fields(adapter)[config_class.__name__]
-    given = dict(values)
+    given = dict(settings.config)
     if environment is not None:
         if "environment" not in accepted:
             raise UsageError(f"{section}.environment: {adapter} has none; leave it out")

@@ -19,8 +19,9 @@ from nautilus_trader.common import DataActor, SocketState
 from trading_runtime.engine.live.adapters import adapter_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from trading_runtime.config.adapters import AdapterData
     from trading_runtime.engine.live.recorder import Recorder
 
 _SECOND = 1_000_000_000
@@ -34,18 +35,16 @@ class ArrivingData:
     """Data as it comes has no end."""
 
     def __init__(
-        self, section: Mapping[str, Any], interval: int, client: tuple[Any, Any] | None = None
+        self, settings: AdapterData, interval: int, client: tuple[Any, Any] | None = None
     ) -> None:
-        """``section`` is the JSON form of ``AdapterData``; ``interval`` that of equity samples.
+        """``interval`` is that of equity samples, in nanoseconds.
 
         Raises ``UsageError`` when the adapter refuses its settings.
         """
-        self._client = client or adapter_client(
-            "data", section["adapter"], section["environment"], section["config"]
-        )
-        self.names: list[str] = list(section["instruments"])
-        self.types: list[str] = list(section["types"])
-        self.bar_kinds: list[str] = list(section["bars"])
+        self._client = client or adapter_client(settings)
+        self.names: list[str] = list(settings.instruments)
+        self.types: list[str] = list(settings.types)
+        self.bar_kinds: list[str] = list(settings.bars)
         self._interval = interval
         self.instruments: Sequence[Any] = ()
         self.on_look: Callable[[int], None] = lambda _ts: None

@@ -96,7 +96,7 @@ class DataReplay:
 
     def actors(self, fail: Callable[[BaseException], None]) -> list[DataActor]:
         """Return what receives the marks in the node."""
-        return [_Ear(self, fail)]
+        return [_Receiver(self, fail)]
 
     def stop(self) -> None:
         """Deliver no more rows, except those of the current microsecond."""
@@ -111,12 +111,12 @@ class DataReplay:
     async def play(self) -> None:
         """Deliver all rows; return when the node has processed them, or those before a stop."""
         if self._factor is None and not self.has_calls:
-            await self._hurry()
+            await self._burst()
         else:
             await self._pace()
         await self.pass_mark()
 
-    async def _hurry(self) -> None:
+    async def _burst(self) -> None:
         """Deliver rows as fast as the node takes them."""
         hand, size, count = self._bound().hand, 256, 0
         pending, sent = self._mark(None), time.monotonic()
@@ -247,7 +247,7 @@ class DataReplay:
         return event
 
     async def _called_before(self, ts: int, started: float, first: int) -> bool:
-        """Make the calls that are due before ``ts``, each in its time; return whether to go on."""
+        """Make the calls due before ``ts``, each in its time; return whether to continue."""
         if not self.has_calls:
             return True
         await self._processed()
@@ -325,7 +325,7 @@ def _latest_of(series: SeriesInputs) -> tuple[str, str, Any]:
     return name, kind, model.InstrumentId.from_str(name)
 
 
-class _Ear(DataActor):
+class _Receiver(DataActor):
     """Receives the marks that follow the rows of a replay."""
 
     def __new__(cls, *_arguments: Any) -> Self:

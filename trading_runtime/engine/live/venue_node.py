@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from nautilus_trader.live import LiveNodeBuilder
 
+    from trading_runtime.config.adapters import AdapterExecution
     from trading_runtime.engine.live.arriving import ArrivingData
     from trading_runtime.engine.live.reporting import Listener
     from trading_runtime.engine.strategy.loading import LoadedStrategy
@@ -83,21 +84,19 @@ class VenueNode(PaperNode):
         loaded: LoadedStrategy,
         data: ArrivingData,
         listener: Listener,
-        execution: Mapping[str, Any],
+        execution: AdapterExecution,
         saved: Mapping[str, bytes] | None = None,
     ) -> None:
-        """``execution`` is the JSON form of ``AdapterExecution``; raises as ``PaperNode`` does."""
+        """Raise as ``PaperNode`` does, and ``UsageError`` when the adapter refuses a setting."""
         self._execution = execution
-        self._client = adapter_client(
-            "execution", execution["adapter"], execution["environment"], execution["config"]
-        )
+        self._client = adapter_client(execution)
         balances = inputs.common.venue.balances
         self._claimed = [model.InstrumentId.from_str(name) for name in data.names]
         super().__init__(inputs, loaded, data, listener, balances, saved)
         self.strategy.set_external_order_instrument_ids(self._claimed)
 
     def _new_builder(self) -> LiveNodeBuilder:
-        lookback = self._execution["lookback"]
+        lookback = self._execution.lookback
         return (
             LiveNode.builder(self._common.venue_name, TRADER, Environment.LIVE)
             .with_logging(logger_config(None))

@@ -112,7 +112,7 @@ class OutboundQueue:
             self.counts["expired"] += len(request.order_ids)
             self._refuse(strategy, request, f"QUEUE max_wait: not sent within {self._max_wait}")
         if self._risk.rate_clock is not None:
-            self._look_again(strategy, now)
+            self._recheck(strategy, now)
 
     def pause(self, strategy: Any, nanoseconds: int) -> None:
         """Send nothing for so long, not even cancellations: the venue asked for it."""
@@ -251,7 +251,7 @@ class OutboundQueue:
         name = f"outbound-queue-{self._alerts}"
         self._guard.wake(strategy, name, at, lambda now: self.released(strategy, now))
 
-    def _look_again(self, strategy: Any, now: int) -> None:
+    def _recheck(self, strategy: Any, now: int) -> None:
         """Wake once more for what still waits: a real clock's alerts come late, each by its own."""
         waiting = self._first or self._rest
         if waiting and self._next_look <= now and now >= self._paused_until:

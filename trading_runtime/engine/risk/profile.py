@@ -16,7 +16,7 @@ from nautilus_trader.model import AggregationSource, Quantity
 
 from trading_runtime.canonical import decimal_text
 from trading_runtime.engine.accounting.valuation import DECIMAL_PLACES, EXACT, latest_price
-from trading_runtime.records.inputs import RiskInputs
+from trading_runtime.records.inputs import RISK_RULES, RiskInputs
 from trading_runtime.units import DAY, parse_duration
 
 if TYPE_CHECKING:
@@ -115,23 +115,10 @@ class Proposal(NamedTuple):
         return max(abs(own - latest) for own in self.prices) / abs(latest)
 
 
-RULES = (
-    "stale_after",
-    "max_order_quantity",
-    "price_collar",
-    "max_order_notional",
-    "max_position_quantity",
-    "max_position_notional",
-    "max_loss",
-    "max_daily_loss",
-    "max_orders",
-)
-"""In the order in which they are checked; the first that an order breaks refuses it."""
-
 NO_LIMITS = RiskInputs()
 """The settings of a profile that refuses nothing."""
-_OF_INSTRUMENT = RULES[1:6]
-_OF_POSITION = RULES[4:6]
+_OF_INSTRUMENT = RISK_RULES[1:6]
+_OF_POSITION = RISK_RULES[4:6]
 _OF_LOSSES = ("max_loss", "max_daily_loss")
 _SHOWN_DIGITS = 12
 _ONE = Quantity.from_int(1)
@@ -144,7 +131,7 @@ class _Limits(NamedTuple):
     stale_after: int | None
     """Nanoseconds."""
     of_order: Mapping[str, Decimal]
-    """The other limits by rule, in the order of ``RULES``."""
+    """The other limits by rule, in the order of ``RISK_RULES``."""
     passing: float | None
     """Up to which quantity, in whole numbers of 1e-16, an order breaks no rule of an instrument,
     whatever else it says; ``None`` when more than its quantity matters."""
@@ -242,10 +229,10 @@ class Risk:
         return refusal
 
     def is_plain(self, order: Any) -> bool:
-        """Return whether an order can be told to break no rule by its quantity alone.
+        """Return whether an order's quantity alone shows that it breaks no rule.
 
         That is most orders of most profiles, and an order waits for what is looked up. When it
-        cannot be told, or was not looked up before, ``refuse`` decides.
+        does not, or was not looked up before, ``refuse`` decides.
         """
         if self.held or self.closed or self.only_reducing:
             return False

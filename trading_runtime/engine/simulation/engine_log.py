@@ -43,7 +43,7 @@ _FILE = "engine"
 _CALLBACK_ERROR = re.compile(
     r"Python (?P<what>[^\n]*?) failed(?P<of>[^\n:]*):\s*(?P<error>.*)", re.DOTALL
 )
-_TOLD_ELSEWHERE = re.compile(
+_REPORTED_ELSEWHERE = re.compile(
     r"Submit\w+ for \S+ DENIED: |\S+ <--\[EVT\] Order(Denied|Rejected)\(|Failed to calculate xrate"
     r"|LIQUIDATION triggered for "
 )
@@ -174,5 +174,5 @@ def _add(entry: Mapping[str, str], found: EngineMessages) -> None:
     if entry["level"] == "ERROR" and message.startswith("Python "):
         found.callback_error = found.callback_error or callback_error(message)
     # The strategy's own log messages come from a component with its name.
-    elif entry["component"].startswith("nautilus_") and not _TOLD_ELSEWHERE.match(message):
+    elif entry["component"].startswith("nautilus_") and not _REPORTED_ELSEWHERE.match(message):
         found.counts[kind_of(message)] += 1

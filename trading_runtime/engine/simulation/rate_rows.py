@@ -1,8 +1,8 @@
 """Exchange rates that the engine lacks: quotes of stand-in pairs, from the data's own prices.
 
 An account of a single currency converts with quotes, or bars of bid and ask, of the venue's own
-instruments. What has only trades or bars of the last price gets a pair beside it that nobody
-trades: its quotes are these prices, so that the engine's own conversion finds them. They move no
+instruments. What has only trades or bars of the last price gets a pair beside it that is not
+traded: its quotes are these prices, so that the engine's own conversion finds them. They move no
 market.
 """
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING
 
-from trading_runtime.errors import CrashError, StrategyError, TradingRuntimeError, said_by
+from trading_runtime.errors import CrashError, StrategyError, TradingRuntimeError, error_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -65,7 +65,7 @@ class FailureRecord:
         """Record ``error`` and stop the engine, unless something failed before."""
         if self.message is None:
             where = self._place(traceback.extract_tb(error.__traceback__))
-            self.message = f"{type(error).__name__}: {said_by(error)}{note}{where}"
+            self.message = f"{type(error).__name__}: {error_text(error)}{note}{where}"
             self.traceback = "".join(traceback.format_exception(error))
             if isinstance(error, MemoryError):
                 self._not_the_strategys = TaskMemoryError(self.message, self.traceback)

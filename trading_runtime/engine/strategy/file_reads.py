@@ -43,21 +43,21 @@ def listening_to_opens(
 ) -> contextlib.AbstractContextManager[None]:
     """Call ``listener`` with path and flags of each file that Python code opens in the context."""
 
-    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+    def pass_on(event: str, arguments: tuple[Any, ...]) -> None:
         path = arguments[0]
         flags = arguments[2] if event == "open" else os.O_RDWR
         if isinstance(path, str | bytes | os.PathLike) and path not in _NO_FILES:
             listener(os.fsdecode(path), flags)
 
-    return listening(_OPENING, hear)
+    return listening(_OPENING, pass_on)
 
 
 @functools.cache
 def _add_hook() -> None:
-    sys.addaudithook(_hear)  # for the rest of the process
+    sys.addaudithook(_pass_on)  # for the rest of the process
 
 
-def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+def _pass_on(event: str, arguments: tuple[Any, ...]) -> None:
     for events, listener in _listeners:
         if event in events:
             listener(event, arguments)
@@ -95,7 +95,7 @@ class FileReads(contextlib.ExitStack):
             folder = next((each for each in self._folders if path.is_relative_to(each)), None)
             if folder is None or path in self._own or not path.is_file():
                 continue
-            # An environment may lie in the strategy's folder: its packages are known by version.
+            # An environment may be in the strategy's folder: its packages are known by version.
             if str(path).startswith(installed_folders()) or is_covered(str(path)):
                 continue
             if path.suffix in _CODE:

@@ -24,7 +24,7 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 from trading_runtime.config.strategy_code import BUILTIN_PREFIX, RUNTIME, StrategyCode
 from trading_runtime.engine.strategy.config import build_config, config_fields
 from trading_runtime.engine.strategy.seeding import numpy_seeded, seed_randomness
-from trading_runtime.errors import StrategyError, UsageError, said_by
+from trading_runtime.errors import StrategyError, UsageError, error_text
 from trading_runtime.planning.distributions import distributions_of_file, normal_name
 from trading_runtime.planning.environment import ENGINE
 from trading_runtime.storage.files import read_bytes
@@ -395,7 +395,7 @@ def _import(code: StrategyCode) -> Any:
             # It is in a file that was being read, so it is in no frame.
             place = f"{error.filename}:{error.lineno}"
         raise StrategyError(
-            f"{place}: importing the strategy failed: {type(error).__name__}: {said_by(error)}"
+            f"{place}: importing the strategy failed: {type(error).__name__}: {error_text(error)}"
         ) from error
 
 

@@ -12,7 +12,7 @@ from trading_runtime.execution.workers.processes import TASK_MEMORY
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from trading_runtime.control.stopping import StopControl
+    from trading_runtime.control.kill_switch import StopControl
     from trading_runtime.execution.executor import TaskEvent
     from trading_runtime.execution.workers.prestarted import PrestartedWorker
     from trading_runtime.execution.workers.processes import Job

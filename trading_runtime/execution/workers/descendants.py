@@ -71,7 +71,7 @@ def _below(process: int) -> list[int]:
     waiting = [process]
     while waiting:
         children = _children(waiting.pop())
-        found += filter(_lives, children)
+        found += filter(_is_running, children)
         waiting += children
     return found
 
@@ -86,7 +86,7 @@ def _children(process: int) -> list[int]:
     return children
 
 
-def _lives(process: int) -> bool:
+def _is_running(process: int) -> bool:
     with contextlib.suppress(OSError, IndexError):
         return _read(f"{process}/stat").rpartition(b")")[2].split()[0] not in (b"Z", b"X")
     return False

@@ -64,7 +64,7 @@ def resident_bytes(process: int) -> int:
     return int(listed) * 1024 if listed else 0
 
 
-def says_out_of_memory(output: str) -> bool:
+def reports_out_of_memory(output: str) -> bool:
     """Return whether a process's last words are those of an allocator that ran out of memory."""
     return _SAID_BY_ALLOCATORS.search(output) is not None
 

@@ -229,7 +229,7 @@ class WorkerPool:
             and self._has_another_try(ended.task)
         )
 
-    def _may_be_anothers(self, worker: WorkerProcess, task: int, kind: Kind) -> bool:
+    def _may_have_another_cause(self, worker: WorkerProcess, task: int, kind: Kind) -> bool:
         """Return whether an earlier task may be what ended a worker during this one."""
         return kind is Kind.CRASH and worker.tasks_ended > 0 and self._has_another_try(task)
 
@@ -314,7 +314,11 @@ class WorkerPool:
     ) -> Iterator[TaskEvent]:
         """Fail the task that killed the worker; another worker gets the rest of its batch."""
         output, task = worker.last_output(), worker.current
-        if task is not None and self._may_be_anothers(worker, task, kind) and not out_of_memory:
+        if (
+            task is not None
+            and self._may_have_another_cause(worker, task, kind)
+            and not out_of_memory
+        ):
             self._try_again(worker, task, waiting)
             return
         if task is not None:

@@ -29,8 +29,8 @@ from trading_runtime.execution.workers.answers import (
 )
 from trading_runtime.execution.workers.descendants import MARK, end_descendants, hide_from_children
 from trading_runtime.execution.workers.memory import (
+    reports_out_of_memory,
     resident_bytes,
-    says_out_of_memory,
     system_kills,
 )
 from trading_runtime.execution.workers.requests import (
@@ -464,7 +464,7 @@ class WorkerProcess:
                 "threads compute, and send orders from a callback or from a timer of the clock",
                 Kind.STRATEGY,
             )
-        out_of_memory = code == -signal.SIGABRT and says_out_of_memory(output)
+        out_of_memory = code == -signal.SIGABRT and reports_out_of_memory(output)
         by_others = False
         cause = f"it left with exit code {code}"
         if code < 0:

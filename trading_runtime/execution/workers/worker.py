@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trading_runtime.errors import Kind, TradingRuntimeError, error_of, said_by
+from trading_runtime.errors import Kind, TradingRuntimeError, error_of, error_text
 from trading_runtime.execution.workers.answers import Checked, Ended, Needs, Ready, Started
 from trading_runtime.execution.workers.descendants import adopt_orphans, end_descendants
 from trading_runtime.execution.workers.memory import resident_bytes
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _WATCH_SECONDS = 1.0
 _OURS = frozenset({Kind.INTERNAL, Kind.DATA, Kind.STORAGE})
 """Kinds of failure that are not the strategy's, unless it changed what we use."""
-_MOST_TOLD = 100_000
+_MOST_MESSAGE = 100_000
 """Characters of a message that are sent; the parent keeps less, once it has hidden secrets."""
 _PR_SET_PDEATHSIG = 1
 
@@ -282,9 +282,9 @@ def attempt(runner: TaskRunner, index: int) -> Attempt:
         return Attempt(
             _kind(error),
             time.perf_counter() - started,
-            message=abridged(said_by(error) or type(error).__name__, _MOST_TOLD),
+            message=abridged(error_text(error) or type(error).__name__, _MOST_MESSAGE),
             traceback=abridged(
-                getattr(error, "strategy_traceback", "") or _traceback_text(), _MOST_TOLD
+                getattr(error, "strategy_traceback", "") or _traceback_text(), _MOST_MESSAGE
             ),
             out_of_memory=isinstance(error, (MemoryError, TaskMemoryError)),
             is_spoilt=isinstance(error, ForeignPackageError),

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from trading_runtime.operations.drills.sessions import (
-    BALANCE,
+    balance_after,
     killed_after_a_fill,
     position_of,
     started_with,
 )
 from trading_runtime.records.journal import Journal, new_writer
-from trading_runtime.records.session_events import OrderFilled
 
 if TYPE_CHECKING:
     from trading_runtime.operations.drills.running import Steps
@@ -34,9 +32,9 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
     with Journal(scratch.store.run("drill").journals, new_writer("session")) as journal:
         # A chain of its own, with more lines than the account's state covers.
         for fill in [fills[-1]] * _REPORTS * 20:
-            journal.write(OrderFilled(**fill))
+            journal.write(fill)
     held = position_of(fills)
-    left = BALANCE - sum(Decimal(fill["fee"].split()[0]) for fill in fills)
+    left = balance_after(fills)
     again = started_with(scratch)
     code = again.process.returncode
     steps.expect("the fill is booked once", again.position == held, f"{again.position} of {held}")

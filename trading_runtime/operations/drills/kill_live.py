@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import Kind
 from trading_runtime.operations.drills.running import IGNORED_SWITCH, Steps, waited_for
+from trading_runtime.operations.drills.sessions import journalled
 from trading_runtime.records.journal import entries_of
+from trading_runtime.records.session_events import OrderAccepted, OrderSubmitted, SessionStopped
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
@@ -30,15 +32,15 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
     process = scratch.start("trade", "drill.json", "--run-id", "drill")
     try:
         sent = waited_for(
-            lambda: len(_journal(scratch, "order_accepted")) >= _ORDERS_FIRST, _PATIENCE
+            lambda: len(journalled(scratch, OrderAccepted)) >= _ORDERS_FIRST, _PATIENCE
         )
-        found = len(_journal(scratch, "order_accepted"))
+        found = len(journalled(scratch, OrderAccepted))
         if not steps.expect("orders go out", sent, f"{found} at first"):
             return
         switch = KillSwitch(scratch.store)
         switch.activate("drill")
         moment = time.time_ns()
-        # An order that is too late has decided it: nobody waits for the end of the day.
+        # An order that is too late has decided it: no need to wait for the end of the day.
         waited_for(
             lambda: process.poll() is not None or _last_order(scratch) - moment >= _SECOND,
             _PATIENCE,
@@ -51,8 +53,8 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
     last = _last_order(scratch) - moment
     seconds = f"the last order went out {last / _SECOND:+.3f} s after it was switched on"
     steps.expect("no order after a second", last < _SECOND, seconds)
-    left = [entry["payload"] for entry in _journal(scratch, "session_stopped")]
-    resting = left[0]["resting"] if left else "an unknown number"
+    left = journalled(scratch, SessionStopped)
+    resting = left[0].resting if left else "an unknown number"
     steps.expect("open orders are cancelled", resting == 0, f"{resting} stayed open")
     code = process.returncode if ended else "none"
     steps.expect("the session ends killed", code == Kind.KILLED.exit_code, f"exit code {code}")
@@ -65,10 +67,7 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
 
 def _last_order(scratch: DrillFolder) -> int:
     """Return when the session sent its last order, in nanoseconds since the epoch."""
-    return max(parse_instant(entry["time"]) for entry in _journal(scratch, "order_submitted"))
-
-
-def _journal(scratch: DrillFolder, event: str) -> list[dict[str, Any]]:
-    """Return the lines of the session's journal with an event of this name."""
     entries = entries_of(scratch.store.run("drill").journals, "session-")
-    return [entry for entry in entries if entry["event"] == event]
+    return max(
+        parse_instant(entry.time) for entry in entries if entry.event == OrderSubmitted.event
+    )

@@ -31,7 +31,9 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
         name: [_plain(row) for row in table.values()] for name, table in books.items()
     }
     code, found = _reconciled(scratch, "sound.json", snapshot)
-    steps.expect("an honest snapshot matches", code == 0 and not found["rows"], f"exit code {code}")
+    steps.expect(
+        "an unaltered snapshot matches", code == 0 and not found["rows"], f"exit code {code}"
+    )
     compared = found["counts"]["matched"]
     everything = sum(len(table) for table in books.values())
     steps.expect("everything is compared", compared == everything > 0, f"{compared} entries")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from trading_runtime.operations.drills.sessions import (
-    BALANCE,
+    balance_after,
     killed_after_a_fill,
     position_of,
     started_with,
@@ -29,7 +28,7 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
     if not fills:
         return
     held = position_of(fills)
-    left = BALANCE - sum(Decimal(fill["fee"].split()[0]) for fill in fills)
+    left = balance_after(fills)
     again = started_with(scratch)
     code = again.process.returncode
     steps.expect("the session starts again", code == 0, f"exit code {code}")
@@ -38,6 +37,6 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
     )
     steps.expect("so is the balance", again.balance == left, f"{again.balance} of {left}")
     steps.expect("it says whose account it is", again.carried == "drill", str(again.carried))
-    known = {fill["trade_id"] for fill in fills}
-    twice = known & {fill["trade_id"] for fill in again.fills}
+    known = {fill.trade_id for fill in fills}
+    twice = known & {fill.trade_id for fill in again.fills}
     steps.expect("no fill is booked twice", not twice, f"{len(twice)} are")

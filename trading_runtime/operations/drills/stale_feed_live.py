@@ -6,6 +6,12 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.operations.drills.scratch import TRADED
 from trading_runtime.operations.drills.sessions import journalled
+from trading_runtime.records.session_events import (
+    DataRecovered,
+    DataStale,
+    OrderDenied,
+    OrderSubmitted,
+)
 from trading_runtime.units import NANOSECONDS, parse_instant
 
 if TYPE_CHECKING:
@@ -31,19 +37,20 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
     scratch.write_deployment(config={}, pace="x1200", stale_after="1s")
     ended = scratch.command("trade", "drill.json", "--run-id", "drill")
     sent = [
-        (parse_instant(entry["at"]) - _FIRST) // NANOSECONDS["m"] - 1
-        for entry in journalled(scratch, "order_submitted")
+        (parse_instant(order.at) - _FIRST) // NANOSECONDS["m"] - 1
+        for order in journalled(scratch, OrderSubmitted)
+        if order.at is not None
     ]
     held_back = range(_GAP.start + _STALE + _LATE, _GAP.stop)
     late = [minute for minute in sent if minute in held_back]
     steps.expect("no order goes out at old prices", not late, f"{len(late)} did")
-    denied = [entry["rule"] for entry in journalled(scratch, "order_denied")]
+    denied = [order.rule for order in journalled(scratch, OrderDenied)]
     named = bool(denied) and set(denied) == {"stale_after"}
     steps.expect("each is denied by its rule", named, f"{len(denied)} denied")
-    stale = [entry["instrument"] for entry in journalled(scratch, "data_stale")]
+    stale = [event.instrument for event in journalled(scratch, DataStale)]
     steps.expect("the instrument is named", stale == [TRADED], f"stale: {stale or 'none'}")
-    recovered = [entry["instrument"] for entry in journalled(scratch, "data_recovered")]
+    recovered = [event.instrument for event in journalled(scratch, DataRecovered)]
     steps.expect("it recovers", recovered == [TRADED], f"recovered: {recovered or 'none'}")
     after = [minute for minute in sent if minute >= _GAP.stop]
     steps.expect("fresh data is traded again", len(after) > 1, f"{len(after)} orders")
-    steps.expect("the session goes on", ended.returncode == 0, f"exit code {ended.returncode}")
+    steps.expect("the session continues", ended.returncode == 0, f"exit code {ended.returncode}")

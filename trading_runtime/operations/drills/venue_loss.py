@@ -7,7 +7,7 @@ import signal
 import time
 from decimal import Decimal
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.operations.drills.running import waited_for
 from trading_runtime.operations.drills.sessions import journalled
@@ -15,6 +15,17 @@ from trading_runtime.operations.stand_in.bybit import TESTNET_KEYS, BybitProtoco
 from trading_runtime.operations.stand_in.exchange import Exchange
 from trading_runtime.operations.stand_in.serving import StandInVenue
 from trading_runtime.records.journal import entries_of
+from trading_runtime.records.session_events import (
+    OrderAccepted,
+    OrderDenied,
+    OrderEnded,
+    OrderFilled,
+    OrderRejected,
+    OrderSubmitted,
+    PositionChanged,
+    VenueBack,
+    VenueLost,
+)
 from trading_runtime.units import parse_instant
 
 if TYPE_CHECKING:
@@ -73,13 +84,13 @@ def drill(scratch: DrillFolder, steps: Steps) -> None:
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
     code = process.returncode
-    steps.expect("the session went on until it was stopped", code == _STOPPED, f"exit code {code}")
+    steps.expect("the session ran until it was stopped", code == _STOPPED, f"exit code {code}")
 
 
 def _accepted(scratch: DrillFolder) -> set[str]:
     """Return the orders that the venue has accepted, once they are some."""
-    waited_for(lambda: len(journalled(scratch, "order_accepted")) >= _ORDERS_FIRST, _PATIENCE)
-    return {item["order_id"] for item in journalled(scratch, "order_accepted")}
+    waited_for(lambda: len(journalled(scratch, OrderAccepted)) >= _ORDERS_FIRST, _PATIENCE)
+    return {item.order_id for item in journalled(scratch, OrderAccepted)}
 
 
 def _lose(scratch: DrillFolder, steps: Steps, venue: StandInVenue, exchange: Exchange) -> None:
@@ -105,7 +116,7 @@ def _find_again(scratch: DrillFolder, steps: Steps, exchange: Exchange, accepted
     executed = sorted(item.id for item in exchange.executions)
 
     def booked() -> list[str]:
-        return sorted(item["trade_id"] for item in journalled(scratch, "order_filled"))
+        return sorted(item.trade_id for item in journalled(scratch, OrderFilled))
 
     waited_for(lambda: len(booked()) >= len(executed), _PATIENCE)
     found = f"{len(booked())} of {len(executed)}"
@@ -114,10 +125,10 @@ def _find_again(scratch: DrillFolder, steps: Steps, exchange: Exchange, accepted
     same = waited_for(lambda: _held(scratch) == held, _PATIENCE)
     steps.expect("the position is the venue's", same, f"{_held(scratch)} of {held}")
     ended = [
-        item["order_id"]
-        for name in ("order_rejected", "order_ended")
-        for item in journalled(scratch, name)
-        if item["order_id"] in accepted
+        item.order_id
+        for items in (journalled(scratch, OrderRejected), journalled(scratch, OrderEnded))
+        for item in items
+        if item.order_id in accepted
     ]
     steps.expect("no order was taken for failed", not ended, f"{len(ended)} were")
     resting = len(exchange.open_orders)
@@ -127,26 +138,24 @@ def _find_again(scratch: DrillFolder, steps: Steps, exchange: Exchange, accepted
 
 def _held(scratch: DrillFolder) -> Decimal:
     """Return the position as the session last stated it."""
-    changes = journalled(scratch, "position_changed")
-    return Decimal(changes[-1]["quantity"]) if changes else Decimal(0)
+    changes = journalled(scratch, PositionChanged)
+    return Decimal(changes[-1].quantity) if changes else Decimal(0)
 
 
 def _rules_since(scratch: DrillFolder, moment: int) -> set[str]:
     """Return the rules by which orders were denied after ``moment``, not before at the start."""
-    return {item["rule"] for item in journalled(scratch, "order_denied", after=moment)}
+    return {item.rule for item in journalled(scratch, OrderDenied, after=moment)}
 
 
 def _sent_in_loss(scratch: DrillFolder, moment: int) -> int:
     """Return how many orders went out after the loss was noticed, or long after ``moment``."""
-    entries: list[dict[str, Any]] = list(
-        entries_of(scratch.store.run("drill").journals, "session-")
-    )
-    after = [entry for entry in entries if parse_instant(entry["time"]) > moment]
+    entries = entries_of(scratch.store.run("drill").journals, "session-")
+    after = [entry for entry in entries if parse_instant(entry.time) > moment]
     for place, entry in enumerate(after):
-        if entry["event"] == "venue_lost":
-            lost = takewhile(lambda item: item["event"] != "venue_back", after[place:])
-            return sum(item["event"] == "order_submitted" for item in lost)
+        if entry.event == VenueLost.event:
+            lost = takewhile(lambda item: item.event != VenueBack.event, after[place:])
+            return sum(item.event == OrderSubmitted.event for item in lost)
     return sum(
-        entry["event"] == "order_submitted" and parse_instant(entry["time"]) > moment + _NOTICED
+        entry.event == OrderSubmitted.event and parse_instant(entry.time) > moment + _NOTICED
         for entry in after
     )

@@ -47,7 +47,7 @@ TESTNET_KEYS = {
 def live_sections(instrument: str, orders: StandInVenue, prices: StandInVenue) -> Json:
     """Return ``data`` and ``execution`` of a deployment: one venue takes orders, one has prices.
 
-    They are two when data is to go on while the other is away.
+    They are two when data has to continue while the other is away.
     """
     adapter = {"adapter": "bybit", "environment": "testnet"}
     private = "/ws/v5/private"

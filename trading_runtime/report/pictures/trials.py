@@ -1,4 +1,4 @@
-"""What the points of a search tell together: progress, importance of parameters, overfitting."""
+"""What the points of a search show together: progress, importance of parameters, overfitting."""
 
 from __future__ import annotations
 
