@@ -58,6 +58,7 @@ IMPORTED_ONCE = {
     "engine/live/simulated.py": "what paper and live differ in",
     "engine/live/venue_node.py": "what paper and live differ in",
     "execution/executors/pods.py": "an executor",
+    "execution/workers/fence.py": "calls of the kernel, apart from what a worker does",
     "operations/drills/cutting_proxy.py": "a network that fails, beside the drill that uses it",
     "planning/days.py": "counts days, which a plan only shows",
     "records/metadata.py": "the form of a stored document",

@@ -161,10 +161,39 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
     return member
 
 
+def block(kind: bytes, content: bytes, name: str = "x") -> bytes:
+    """Return a member as it is in an archive: its header, and its content."""
+    member = tarfile.TarInfo(name)
+    member.type, member.size = kind, len(content)
+    return member.tobuf(tarfile.GNU_FORMAT) + content + b"\0" * (-len(content) % 512)
+
+
+SOUND = block(tarfile.REGTYPE, b"x = 1\n", "files/a.py")
+
+
+def changed(key: bytes, value: bytes) -> bytes:
+    """Return a sound member behind a header that changes a fact about it."""
+    size = len(key) + len(value) + 3
+    while size != len(line := b"%d %s=%s\n" % (size, key, value)):
+        size = len(line)
+    return block(tarfile.XHDTYPE, line) + SOUND
+
+
+def endless(kind: bytes) -> bytes:
+    """Return headers that each are about the next."""
+    return block(kind, b"9 ab=cde\n") * 3_000 + SOUND
+
+
+def after_index(*blocks: bytes) -> bytes:
+    index = block(tarfile.REGTYPE, INDEX, "code.json")
+    return index + b"".join(blocks) + b"\0" * 1_024
+
+
 def indexed(content: object) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as made:
-        member, text = regular("code.json", json.dumps(content).encode())
+        text = content if isinstance(content, bytes) else json.dumps(content).encode()
+        member, text = regular("code.json", text)
         made.addfile(member, io.BytesIO(text))
     return packed.getvalue()
 
@@ -210,6 +239,30 @@ ATTACKS: dict[str, Callable[[], bytes]] = {
     "an index that searches elsewhere": lambda: indexed({"folder": ".", "search_paths": ["/var"]}),
     "an index that searches above": lambda: indexed({"folder": ".", "search_paths": [".."]}),
     "an index of numbers": lambda: indexed({"folder": 1, "search_paths": [2]}),
+    "an index without paths": lambda: indexed({"folder": ".", "search_paths": None}),
+    "an index with a text of paths": lambda: indexed({"folder": ".", "search_paths": "ab"}),
+    "an index with a mapping of paths": lambda: indexed({"folder": ".", "search_paths": {"a": 1}}),
+    "an index without end": lambda: indexed(b"[" * 100_000),
+    "an index that is no UTF-8": lambda: indexed(b"\xff\xfe"),
+    "an index with a number of many digits": lambda: indexed(b"9" * 5_000),
+    "headers of long names without end": lambda: after_index(endless(b"L")),
+    "headers of long targets without end": lambda: after_index(endless(b"K")),
+    "headers of facts without end": lambda: after_index(endless(b"x")),
+    "headers of facts for all without end": lambda: after_index(endless(b"g")),
+    "a header with a path to the parent": lambda: after_index(changed(b"path", b"../a.py")),
+    "a header with an absolute path": lambda: after_index(changed(b"path", b"/var/a.py")),
+    "a header with a path that has an end": lambda: after_index(changed(b"path", b"files/\0.py")),
+    "a header with a path of a megabyte": lambda: after_index(
+        changed(b"path", b"files/" + b"a/" * 500_000 + b"a.py")
+    ),
+    "a header with a size below zero": lambda: after_index(changed(b"size", b"-1")),
+    "a header with a size beyond all numbers": lambda: after_index(changed(b"size", b"9" * 40)),
+    "a header that makes a file sparse": lambda: after_index(changed(b"GNU.sparse.map", b"0,1")),
+    "a header that has no length": lambda: after_index(block(b"x", b"0 a=b\n"), SOUND),
+    "a header that is longer than it is": lambda: after_index(block(b"x", b"99 a=b\n"), SOUND),
+    "a size below zero": lambda: after_index(SOUND[:124] + b"\xff" * 12 + SOUND[136:]),
+    "something after its end": lambda: archive(regular("files/a.py")) + SOUND,
+    "a name that is no UTF-8": lambda: archive(regular("files/\udcff.py")),
     "too many files": lambda: archive(*many(code_archive.MOST_FILES + 1)),
     "a file that is too large": lambda: archive(
         regular("files/a.py", b"#" * (code_archive.MOST_FILE_BYTES + 1))

@@ -116,9 +116,13 @@ def test_sizes_beside_their_step_are_refused_with_the_options_that_help(tmp_path
     words = ["import", str(raw), "--instrument", "ETH/USDT.SIM", "--to", str(target)]
     words += ["--lot", "0.001", "--set", "timestamp_marks=open"]
 
-    with pytest.raises(DataError, match=r"raw.csv:2: volume '1.0004' .* \(--set off_tick=round\)"):
+    with pytest.raises(
+        DataError, match=r"raw.csv:2: volume '1.0004' .* \(--set off_tick=round_sizes\)"
+    ):
         CliRunner().invoke(data, words, catch_exceptions=False)
-    rounded = CliRunner().invoke(data, [*words, "--set", "off_tick=round"], catch_exceptions=False)
+    rounded = CliRunner().invoke(
+        data, [*words, "--set", "off_tick=round_sizes"], catch_exceptions=False
+    )
     assert "rounded    1 volume" in rounded.stdout
 
 

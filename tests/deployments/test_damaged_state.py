@@ -23,6 +23,8 @@ from trading_runtime.deployments.state import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.deployments.conftest import Supervised
+
 RAW = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066]")
 STEERS = "\x1b]0;title\x07\x9b31m\u202e[red]x[/red]"
 
@@ -110,6 +112,23 @@ def test_a_damaged_state_is_named(
     assert invoke(root, ["deployments", "list", "--folder", str(folder.folder.parent)]) == 3
     [said] = capsys.readouterr().err.splitlines()
     assert said.startswith(f"error: {path}: damaged")
+
+
+def test_a_document_that_cannot_be_stored_ends_no_supervisor(supervised: Supervised) -> None:
+    supervised.write("steady", ["sleep", "1000"])
+    supervised.up()
+    steady = supervised.wait_for("steady", "running")
+    problems = supervised.folder / FOLDER / "problems.json"
+    supervised.wait(problems.is_file)
+    problems.unlink()
+    problems.mkdir()
+    (supervised.folder / "other.yaml").write_text("name: [")
+    supervised.wait(lambda: "problems.json: cannot be written: Is a directory" in supervised.said)
+    problems.rmdir()
+
+    supervised.wait(lambda: problems.is_file() and "other.yaml" in problems.read_text())
+    assert supervised.said.count("problems.json: cannot be written") == 1
+    assert supervised.state("steady") == steady
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"wanted": 1, "turn": 1e999}', '{"turn": "x"}'])

@@ -17,6 +17,8 @@ Before = Callable[[], None]
 """Called in a new process before it becomes the command."""
 _PR_CAPBSET_DROP = 24
 _CAP_DAC_OVERRIDE = 1
+_OVER_PROCESSES = (5, 19, 21, 38)
+"""CAP_KILL, CAP_SYS_PTRACE, CAP_SYS_ADMIN and CAP_PERFMON."""
 _LIBRARY = ctypes.CDLL(None)
 
 
@@ -54,3 +56,9 @@ def files_of_at_most(size: int) -> Before:
 def bound_by_permissions() -> None:
     """Take from the process, if it is the administrator's, the right to write where it must not."""
     _LIBRARY.prctl(_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, 0, 0, 0)
+
+
+def bound_to_own_processes() -> None:
+    """Take from the process, if it is the administrator's, its rights over those of others."""
+    for right in _OVER_PROCESSES:
+        _LIBRARY.prctl(_PR_CAPBSET_DROP, right, 0, 0, 0)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 
+from tests.execution.disks import bound_to_own_processes
 from tests.execution.processes import wait_for
 from tests.small_experiment import BAR_TYPE, SmallExperiment
 from trading_runtime.errors import UsageError
 from trading_runtime.execution.workers import processes
 from trading_runtime.execution.workers.answers import GarbledError, read_answer
+from trading_runtime.execution.workers.fence import fence_in
 from trading_runtime.execution.workers.processes import worker_environment
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ EXPECTED: Mapping[str, set[str]] = {
     "thread": {"ok"},
     "killed_once": {"ok"},
     "environment": {"strategy"},
+    "spying": {"strategy"},
 }
 SECRET = "CaNaRy-s3cr3t-0123456789"  # noqa: S105 - made up
 
@@ -51,7 +55,8 @@ def sabotaged(tmp_path_factory: pytest.TempPathFactory, small_dataset: Path) -> 
     experiment.content["strategy"]["config"] = {"bar_type": BAR_TYPE, "notes": notes}
     experiment.write()
     variables = {"AWS_SECRET_ACCESS_KEY": SECRET, "DB_PASS": SECRET, "MINE": "of the user"}
-    ended = experiment.run("--run-id", "x", "--workers", "1", "--json", environment=variables)
+    words = ("--run-id", "x", "--workers", "1", "--json")
+    ended = experiment.run(*words, environment=variables, before=bound_to_own_processes)
     assert ended.returncode == 5, ended.stderr
     return experiment
 
@@ -60,6 +65,15 @@ def ways(experiment: SmallExperiment) -> dict[str, str]:
     """Return the way in which each task goes wrong."""
     rows = pl.read_parquet(experiment.run_file("x", "results.parquet"))
     return dict(rows.select("task_id", "param.way").iter_rows())
+
+
+def message_of(experiment: SmallExperiment, words: str) -> str:
+    """Return the only message of a failure with these words."""
+    documents = [
+        json.loads(path.read_text()) for path in experiment.run_file("x", "failures").glob("*.json")
+    ]
+    [message] = [item["message"] for item in documents if words in item["message"]]
+    return str(message)
 
 
 def outcomes(experiment: SmallExperiment) -> dict[str, str]:
@@ -100,15 +114,25 @@ def test_a_worker_that_was_killed_from_outside_is_tried_again(sabotaged: SmallEx
 def test_a_strategy_is_given_no_secret_and_nothing_that_is_not_allowed(
     sabotaged: SmallExperiment,
 ) -> None:
-    [told] = [
-        content["message"]
-        for path in sabotaged.run_file("x", "failures").glob("*.json")
-        if "given: " in (content := json.loads(path.read_text()))["message"]
-    ]
+    told = message_of(sabotaged, "given: ")
 
     assert "'PYTHONHASHSEED', '0'" in told
     for word in ("AWS_", "DB_PASS", "MINE", "hidden", SECRET[:8]):
         assert word not in told
+
+
+def test_a_strategy_sees_into_no_other_process_and_can_end_none(
+    sabotaged: SmallExperiment,
+) -> None:
+    from multiprocessing import Process
+
+    fenced = Process(target=lambda: os._exit(not fence_in()))
+    fenced.start()
+    fenced.join()
+    if fenced.exitcode:
+        pytest.skip("this kernel has no Landlock")
+
+    assert "seen: [], reached: [], parent: " in message_of(sabotaged, "seen: ")
 
 
 def test_results_of_a_task_that_masked_its_files_can_be_read(sabotaged: SmallExperiment) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -92,5 +93,10 @@ def test_a_message_of_50_mb_is_kept_as_its_beginning_and_end(said: SmallExperime
     sizes = [path.stat().st_size for path in said.run_file("x", "failures").iterdir()]
 
     assert max(sizes) < 100_000
+    texts = [
+        json.loads(path.read_text())["message"] for path in said.run_file("x", "failures").iterdir()
+    ]
+    [long] = [text for text in texts if "characters left out" in text]
+    assert len(long) < 4_200
     assert said.run_file("x", "journal.jsonl").stat().st_size < 100_000
     assert said.run_file("x", "report.md").stat().st_size < 300_000

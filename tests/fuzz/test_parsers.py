@@ -22,7 +22,10 @@ from trading_runtime.config.loading import experiment_of, load_experiment
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.datasets.data_file import load_preparation
 from trading_runtime.datasets.manifest import read_manifest
+from trading_runtime.datasets.parts import PartedPreparation
 from trading_runtime.deployments.state import DeploymentState, Request, SupervisorFolder
+from trading_runtime.engine.instruments.catalog import write_instruments
+from trading_runtime.engine.instruments.files import read_instruments
 from trading_runtime.errors import DataError, TradingRuntimeError
 from trading_runtime.evidence.bundle import bundle_run, unpack
 from trading_runtime.execution.workers.answers import GarbledError, read_answer
@@ -80,6 +83,30 @@ def damaged(draw: st.DrawFn, sound: bytes) -> bytes:
     return content
 
 
+def parted(folder: Path) -> PartedPreparation:
+    """Return the preparation of a dataset of three bars, whose parts lie in a folder."""
+    bars = {
+        "type": "bars", "instrument": "BTCUSD.X", "files": "x.csv", "bar": "1-MINUTE-LAST",
+        "timestamp_format": "s", "timestamp_marks": "open",
+    }  # fmt: skip
+    instrument = {
+        "type": "CurrencyPair", "id": "BTCUSD.X", "base_currency": "BTC", "quote_currency": "USD",
+        "price_increment": "1", "size_increment": "1",
+    }  # fmt: skip
+    source = folder / "source"
+    source.mkdir(parents=True, exist_ok=True)
+    lines = [f"{1_704_067_200 + 60 * number},1,1,1,1,1" for number in range(3)]
+    head = "timestamp,open,high,low,close,volume"
+    (source / "x.csv").write_text("\n".join([head, *lines]) + "\n")
+    (source / "instruments.json").write_text(json.dumps([instrument]))
+    content = {"instruments": "instruments.json", "series": [bars]}
+    (source / "x.data.json").write_text(json.dumps(content))
+    loaded = load_preparation(source / "x.data.json")
+    return PartedPreparation(
+        loaded, read_instruments(loaded.instrument_files), LocalFolder(folder / "made")
+    )
+
+
 @pytest.fixture(scope="module")
 def sound(
     ended: SmallExperiment, small_dataset: Path, tmp_path_factory: pytest.TempPathFactory
@@ -119,7 +146,13 @@ def sound(
         lines=3,
         sessions=[],
     )
+    preparation = parted(folder)
+    preparation.plan()
+    preparation.make(0)
     return {
+        "parts": (folder / "made" / "parts" / "plan.json").read_bytes(),
+        "part": (folder / "made" / "parts" / "0.json").read_bytes(),
+        "missing parts": b'{"series": [0]}',
         "state": (kept.states / "one.json").read_bytes(),
         "request": (kept.requests / "one.json").read_bytes(),
         "problems": (kept.folder / "problems.json").read_bytes(),
@@ -160,6 +193,12 @@ def _supervised(path: Path) -> SupervisorFolder:
     return SupervisorFolder(path.parent.parent)
 
 
+def _finish(path: Path) -> None:
+    preparation = parted(path.parents[2])
+    preparation.store.write("parts/plan.json", b'{"series": [["x.csv"]]}')
+    preparation.finish(write_instruments)
+
+
 def _store(path: Path) -> Store:
     return Store(path.parent.parent)
 
@@ -194,6 +233,12 @@ PARSERS: Mapping[str, tuple[str, Callable[[Path], object]]] = {
     "generation": (
         "runs/x/search/000.json",
         lambda path: read_generation(Store(path.parents[3]), "x", 0),
+    ),
+    "parts": ("made/parts/plan.json", lambda path: parted(path.parents[2]).check()),
+    "part": ("made/parts/0.json", _finish),
+    "missing parts": (
+        "made/parts/missing.json",
+        lambda path: parted(path.parents[2]).found_missing(0),
     ),
     "account": ("state.json", _told(parse_account)),
     "lease": ("lease.json", _told(parse_lease)),
@@ -241,9 +286,9 @@ def test_any_bytes_of_a_worker_are_an_answer_or_refused(sound: Mapping[str, byte
 
 
 def test_what_is_sound_is_read(sound: Mapping[str, bytes], tmp_path: Path) -> None:
-    for kind in ("plan", "manifest", "bundle", "code", "table", "journal"):
+    for kind in ("plan", "manifest", "bundle", "code", "table", "journal", "part", "parts"):
         name, parse = PARSERS[kind]
         path = tmp_path / kind / name
-        path.parent.mkdir()
+        path.parent.mkdir(parents=True)
         path.write_bytes(sound[kind])
         parse(path)

@@ -49,8 +49,9 @@ def test_an_alert_says_how_bad_it_is_what_happened_and_where_to_read_on(
     assert alert["annotations"]["summary"]
     page, _, part = alert["annotations"]["runbook_url"].partition("#")
     assert ROOT / page == PAGE
-    parts = re.findall(r"^### (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert part in {title.lower().replace(" ", "-") for title in parts}
+    parts = re.findall(r"^### (.*)\n\n(\w+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    stated = {title.lower().replace(" ", "-"): first.lower() for title, first in parts}
+    assert stated[part] == alert["labels"]["severity"]
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert["alert"]))

@@ -43,6 +43,7 @@ EXEMPT = {
     "execution/workers/answers.py": "what a worker says, which its parent reads",
     "execution/workers/requests.py": "what a worker is asked for: tasks of the plan, by number",
     "execution/workers/descendants.py": "ends processes",
+    "execution/workers/fence.py": "keeps a process from others",
     "redaction.py": "hides secrets in what is said of a failure",
     "sequences.py": "goes through the data of a plan, which the ids of its tasks cover",
     "execution/workers/memory.py": "says when a process has to end, not what it computes",

@@ -86,6 +86,15 @@ def test_a_file_that_was_added_is_noticed(files: RunFiles, name: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["empty", ".hidden", "a/b", "report/more", "failures/more"])
+def test_an_empty_folder_that_was_added_is_noticed(files: RunFiles, name: str) -> None:
+    (files.folder / name).mkdir(parents=True)
+
+    assert [str(item) for item in check_run(files).findings] == [
+        f"{name}: it was added after the run had ended"
+    ]
+
+
 def test_a_link_in_place_of_a_file_is_noticed(files: RunFiles, tmp_path: Path) -> None:
     elsewhere = files.report.rename(tmp_path / "report.md")
     files.report.symlink_to(elsewhere)

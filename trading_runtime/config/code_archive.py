@@ -35,7 +35,7 @@ MOST_FILE_BYTES = 10_000_000
 MOST_BYTES = 50_000_000
 _MOST_NAME_BYTES = 1_000
 _INDEX = "code.json"
-_PART = re.compile(r"[^/\\\x00-\x1f\x7f]{1,255}")
+_PART = re.compile(r"[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,255}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -104,7 +104,7 @@ def unpacked_code(results: ObjectStore, sha256: str) -> Iterator[Path]:
             _write(folder, members)
             inside = folder / "files" / index["folder"]
             inside.mkdir(parents=True, exist_ok=True)
-        except (ValueError, tarfile.TarError, OSError, UsageError) as error:
+        except (ValueError, tarfile.TarError, OSError, UsageError, RecursionError) as error:
             raise DataError(f"{shown}: is no archive of a strategy's code: {error}") from error
         _set_modes(folder, files=0o444, folders=0o555)
         searched = [str(folder / "files" / path) for path in index["search_paths"]]
@@ -158,6 +158,8 @@ def _members(content: bytes) -> dict[str, bytes]:
             if len(data) != member.size:
                 raise ValueError(f"{shown} is cut off")
             found[name] = data
+        if any(content[archive.offset :]):
+            raise ValueError("something in it is no file, and ends it early")
     return found
 
 
@@ -176,6 +178,8 @@ def _index(content: bytes) -> dict[str, Any]:
     index = json.loads(content)
     if not isinstance(index, dict) or index.keys() != {"folder", "search_paths"}:
         raise ValueError(f"{_INDEX} does not say where the files belong")
+    if not isinstance(index["search_paths"], list):
+        raise ValueError(f"{_INDEX}: search_paths is no list")  # noqa: TRY004 - as the others
     paths = [index["folder"], *index["search_paths"]]
     for path in paths:
         # "." is the archive's root itself.

@@ -128,6 +128,8 @@ _LONGEST_EXACT = 17
 """A text of this length has at most ``DECIMAL.scale`` decimal places."""
 _DISTINCT_DIGITS = 15
 """Different decimal numbers of so many digits are different as floating-point numbers, too."""
+_LAST_BITS = 2.0**-50
+"""Four times the difference of a floating-point number from the next, as a part of it."""
 _NOISE = 9
 """Digits of the last place beyond which a difference is the noise of floating point."""
 
@@ -145,7 +147,8 @@ def read_ticks(
 
     ``fault`` is a ``Fault`` or null; a value off the tick has its rounded ``ticks`` as well. Zero
     is a separate fault, since only the caller knows whether it is allowed. ``snapped`` marks values
-    that were off the tick by a billionth of its last digit or less.
+    that were off the tick by a billionth of its last digit or less, or by the last bits of a
+    floating-point number.
     """
     texts = texts.cast(pl.String)
     if form.is_plain:
@@ -181,7 +184,24 @@ def read_ticks(
     found = _ticks(parts, increment, pl.Int64(), largest, negative=form.negative)
     if largest is not None and (found["fault"] == Fault.TOO_LARGE.value).any():
         found = _ticks(parts, increment, pl.Int128(), largest, negative=form.negative)
-    return found
+    return _without_last_bits(found, texts, increment)
+
+
+def _without_last_bits(found: pl.DataFrame, texts: pl.Series, increment: Increment) -> pl.DataFrame:
+    """Take values as on the tick that only the last bits of 64 keep off it, such as 0.199 - 2e-17.
+
+    Their texts have the 16 or 17 digits of such a number.
+    """
+    off = found["fault"] == Fault.OFF_TICK.value
+    off &= texts.str.len_bytes() > _DISTINCT_DIGITS + 1
+    if not off.fill_null(value=False).any():
+        return found
+    units = found["ticks"].cast(pl.Float64) * increment.units
+    number = texts.cast(pl.Float64, strict=False)
+    apart = (number - units / float(10**increment.digits)).abs()
+    near = off & (apart <= number.abs() * _LAST_BITS) & (units.abs() < 2.0**53)
+    near = near.fill_null(value=False)
+    return found.with_columns(fault=found["fault"].set(near, None), snapped=found["snapped"] | near)
 
 
 def _ticks_by_floats(

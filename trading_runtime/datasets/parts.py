@@ -7,6 +7,7 @@ many machines make it. It is complete when its manifest is there, which is writt
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence  # noqa: TC003 - read from the annotations of records
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,11 @@ from trading_runtime.datasets.prepare import (
 from trading_runtime.datasets.raw_files import find_files
 from trading_runtime.datasets.series_making import make_series
 from trading_runtime.errors import DataError, IncompleteError, UsageError
-from trading_runtime.records.forms import read_as
+from trading_runtime.records.forms import read_as, to_document
 from trading_runtime.storage.scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
     from pathlib import Path
 
     from trading_runtime.datasets.data_file import LoadedPreparation
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _PARTS = "parts"
 _PLAN = f"{_PARTS}/plan.json"
 _MISSING = f"{_PARTS}/missing.json"
+_MOST_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,9 @@ class PartedPreparation:
         """
         sources = series_sources(self.loaded, self.instruments)
         self._remove_parts()
-        content = {"series": [[str(file.path) for file in source.files] for source in sources]}
-        self.store.write(_PLAN, json.dumps(content).encode())
+        self._write(
+            _PLAN, _Planned([[str(file.path) for file in source.files] for source in sources])
+        )
         return len(sources)
 
     def make(self, number: int) -> int:
@@ -90,12 +93,12 @@ class PartedPreparation:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 self._put(path.relative_to(folder).as_posix(), path.read_bytes())
-        part = {
-            "series": made.entry(origin, source.identifier).to_document(),
-            "files": [file.model_dump(mode="json") for file in made.files],
-            "gaps": [gap.model_dump(mode="json") for gap in made.gaps.listed],
-        }
-        self.store.write(_part(number), json.dumps(part).encode())
+        part = _Made(
+            series=made.entry(origin, source.identifier).to_document(),
+            files=[file.model_dump(mode="json") for file in made.files],
+            gaps=[gap.model_dump(mode="json") for gap in made.gaps.listed],
+        )
+        self._write(_part(number), part)
         return made.rows
 
     def _put(self, name: str, content: bytes) -> None:
@@ -109,12 +112,15 @@ class PartedPreparation:
     def check(self) -> list[int]:
         """Write down which parts were neither made nor refused, and return them."""
         missing = _missing(len(self._planned()), self.store.sizes(_PARTS))
-        self.store.write(_MISSING, json.dumps(missing).encode())
+        self._write(_MISSING, _Missing(missing))
         return missing
 
     def found_missing(self, index: int) -> int:
-        """Return a part that ``check`` found missing, by its place among them."""
-        missing: list[int] = json.loads(self.store.read(_MISSING))
+        """Return a part that ``check`` found missing, by its place among them.
+
+        Raises ``DataError`` when what ``check`` wrote down is damaged.
+        """
+        missing = self._read(_MISSING, _Missing).series
         if not 0 <= index < len(missing):
             raise UsageError(
                 f"{self.store.url}: 'check' found {len(missing)} parts missing; there is no "
@@ -127,11 +133,12 @@ class PartedPreparation:
 
         Raises ``DataError`` with everything that was refused in any part, ``IncompleteError`` when
         one is missing, ``UsageError`` when another dataset is there. No manifest is written then.
+        A damaged part is a ``DataError``, too.
         """
         count = len(self._planned())
         there = self.store.sizes(_PARTS)
         faults = [
-            self.store.read(_fault(number)).decode()
+            self.store.read(_fault(number)).decode(errors="replace")
             for number in range(count)
             if _fault(number) in there
         ]
@@ -142,8 +149,11 @@ class PartedPreparation:
                 f"{self.store.url}: {len(missing)} of {count} parts are missing "
                 f"({', '.join(map(str, missing[:5]))}); make them, then finish again"
             )
-        parts = [json.loads(self.store.read(_part(number))) for number in range(count)]
-        manifest = self._manifest(parts, write_instruments)
+        parts = [self._read(_part(number), _Made) for number in range(count)]
+        try:
+            manifest = self._manifest(parts, write_instruments)
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._damaged(_PARTS, error) from error
         stored, tables = manifest.to_store()
         for name, content in tables.items():
             self._put(name, content)
@@ -156,17 +166,15 @@ class PartedPreparation:
         for name in self.store.sizes(_PARTS):
             self.store.remove(name)
 
-    def _manifest(
-        self, parts: list[dict[str, Any]], write_instruments: InstrumentWriter
-    ) -> Manifest:
+    def _manifest(self, parts: list[_Made], write_instruments: InstrumentWriter) -> Manifest:
         sources = series_sources(self.loaded, self.instruments, with_files=False)
-        entries = [read_as(SeriesEntry, part["series"]) for part in parts]
+        entries = [read_as(SeriesEntry, part.series) for part in parts]
         with Scratch() as scratch:
             manifest = assembled(
                 sources,
                 source_of(sources, [entry.origin for entry in entries], entries),
-                _read(DataFile, [file for part in parts for file in part["files"]]),
-                _read(Gap, [gap for part in parts for gap in part["gaps"]]),
+                _items(DataFile, [file for part in parts for file in part.files]),
+                _items(Gap, [gap for part in parts for gap in part.gaps]),
                 written=(write_instruments, scratch.path),
             )
             for file in manifest.instrument_files:
@@ -183,18 +191,49 @@ class PartedPreparation:
                 f"{manifest.digest[:12]}); give another address"
             )
 
-    def _planned(self) -> list[list[str]]:
+    def _planned(self) -> Sequence[Sequence[str]]:
         try:
-            content = json.loads(self.store.read(_PLAN))
+            return self._read(_PLAN, _Planned).series
         except FileNotFoundError as error:
             raise UsageError(
                 f"{self.store.url}: no preparation was planned there; run the step 'plan' first"
             ) from error
-        planned: list[list[str]] = content["series"]
-        return planned
+
+    def _write(self, name: str, record: _Planned | _Missing | _Made) -> None:
+        self.store.write(name, json.dumps(to_document(record)).encode())
+
+    def _read[Stored: (_Planned, _Missing, _Made)](self, name: str, form: type[Stored]) -> Stored:
+        try:
+            return read_as(form, json.loads(self.store.read(name)))
+        except (ValueError, RecursionError) as error:
+            raise self._damaged(name, error) from error
+
+    def _damaged(self, name: str, error: Exception) -> DataError:
+        why = " ".join(str(error).split())[:_MOST_SHOWN]
+        return DataError(
+            f"{self.store.url}/{name}: damaged: {why}; prepare the dataset again from 'plan' on"
+        )
 
 
-def _read[Item: (DataFile, Gap)](kind: type[Item], items: list[dict[str, Any]]) -> list[Item]:
+@dataclass(frozen=True)
+class _Planned:
+    series: Sequence[Sequence[str]]
+    """The raw files of each."""
+
+
+@dataclass(frozen=True)
+class _Missing:
+    series: Sequence[int]
+
+
+@dataclass(frozen=True)
+class _Made:
+    series: Mapping[str, Any]
+    files: Sequence[Mapping[str, Any]]
+    gaps: Sequence[Mapping[str, Any]]
+
+
+def _items[Item: (DataFile, Gap)](kind: type[Item], items: list[Mapping[str, Any]]) -> list[Item]:
     return [kind.model_validate_json(json.dumps(item)) for item in items]
 
 

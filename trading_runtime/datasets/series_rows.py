@@ -544,9 +544,11 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
     if rounds:
         source.rounded[name] += int((faults == Fault.OFF_TICK.value).sum())
     else:
+        option, remedy = ("tick", "round") if is_price else ("lot", "round_sizes")
+        setting = f"'off_tick: {remedy}' (--set off_tick={remedy})"
         meanings[Fault.OFF_TICK] = (
             f"is not a multiple of {increment:f}, the {what} increment of {instrument.id}",
-            "check its definition (--tick, --lot), or set 'off_tick: round' (--set off_tick=round)",
+            f"check its definition (--{option}), or set {setting}",
         )
     raw = block.raw[name]
     for fault, (meaning, advice) in meanings.items():

@@ -131,8 +131,8 @@ class SeriesSettings(Model):
     with its reason in the dataset's folder ``quarantine``."""
     off_tick: Literal["refuse", "round", "round_sizes"] = "refuse"
     """What to do with prices and sizes between two ticks; rounding is half to even, and counted.
-    ``round_sizes`` refuses prices. A value within a billionth of a tick is floating-point noise:
-    accepted, and counted."""
+    ``round_sizes`` refuses prices. A value within a billionth of a tick, or in the last bits of a
+    floating-point number, is on it but for noise: accepted, and counted."""
     gate: Gate | None = None
     """Excludes whole days that are not good enough, and records it in the manifest."""
     max_gap: Duration | None = None

@@ -102,6 +102,8 @@ class Kept:
     """Whether the end that was asked for counts as a crash."""
     _rotated: float = 0.0
     _written: str = ""
+    _unstored: str = ""
+    """What could not be stored, and was told."""
     _published: str = ""
 
     def adopt(self) -> None:
@@ -467,15 +469,25 @@ class Kept:
             self.around.publish(self.state.results, self.state.name, None)
 
     def _keep(self) -> None:
-        """Store the state when it has changed, apart from when it was looked at."""
+        """Store the state when it has changed, apart from when it was looked at.
+
+        Without it another supervisor would not find the process, and would start a second one.
+        """
         state = self.state
         shown = repr((state.phase, state.since, state.run_id, state.pid, state.problem))
         shown += repr((state.missed, state.seen // _LATE_START_SECONDS))
         self._publish()
         if shown != self._written:
-            self._written = shown
-            with contextlib.suppress(TradingRuntimeError):
+            try:
                 self.around.folder.write_state(state)
+            except TradingRuntimeError as error:
+                if self._unstored != shown:
+                    self.around.tell(
+                        state.name, f"its state is not stored, and tried again: {error}"
+                    )
+                self._unstored = shown
+            else:
+                self._written = shown
 
 
 _AT_WORK = {Phase.RUNNING, Phase.ENDING}

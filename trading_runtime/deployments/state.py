@@ -202,9 +202,14 @@ class SupervisorFolder:
             return {}
 
     def forget(self, name: str) -> None:
-        """Remove the state of a deployment that is gone, and what was asked of it."""
+        """Remove the state of a deployment that is gone, and what was asked of it.
+
+        Raises ``StorageError`` when that cannot be done.
+        """
         for folder in (self.states, self.requests):
-            (folder / f"{name}.json").unlink(missing_ok=True)
+            path = folder / f"{name}.json"
+            with storage_errors(path):
+                path.unlink(missing_ok=True)
 
     def request(self, name: str) -> Request:
         """Return what an operator wants of a deployment."""

@@ -23,7 +23,7 @@ from trading_runtime.deployments.times import ClockOfSchedules
 from trading_runtime.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from trading_runtime.deployments.desired import Desired
@@ -51,6 +51,8 @@ class Supervisor:
     _requests: dict[str, Request] = field(default_factory=dict)
     _requests_stamp: int = -1
     _problems: dict[Path, str] = field(default_factory=dict)
+    _is_unstored: bool = False
+    """Whether ``_problems`` could not be stored, and this was said."""
     _received: int | None = None
     _clock: ClockOfSchedules = field(init=False)
     _woken: int = -1
@@ -145,8 +147,8 @@ class Supervisor:
         for path, problem in problems.items():
             if self._problems.get(path) != problem:
                 self.say(f"error: {problem}")
-        if problems != self._problems:
-            self.folder.write_problems({str(path): text for path, text in problems.items()})
+        if problems != self._problems or self._is_unstored:
+            self._store_problems({str(path): text for path, text in problems.items()})
         self._problems = problems
         wanted = self._files.wanted
         for name, desired in wanted.items():
@@ -164,18 +166,34 @@ class Supervisor:
             if name not in wanted:
                 kept.is_gone = True
 
+    def _store_problems(self, problems: Mapping[str, str]) -> None:
+        try:
+            self.folder.write_problems(problems)
+        except StorageError as error:
+            if not self._is_unstored:
+                self.say(f"error: {error}")
+            self._is_unstored = True
+        else:
+            self._is_unstored = False
+
     def _find_again(self) -> None:
         """Take over what an earlier supervisor knew; end what no file wants any more."""
         for name, state in self.folder.read_states().items():
             kept = self._kept.get(name)
             if kept is None:
-                self.folder.forget(name)
+                self._forget(name)
                 if state.pid is not None:
                     self.say(f"{name}: its file is gone, and its process {state.pid} is ended")
                     _end_forgotten(state)
                 continue
             kept.state = state
             kept.adopt()
+
+    def _forget(self, name: str) -> None:
+        try:
+            self.folder.forget(name)
+        except StorageError as error:
+            self.say(f"{name}: {error}")
 
     def _look(self) -> None:
         if (stamp := self.folder.requests_stamp) != self._requests_stamp:
@@ -191,7 +209,7 @@ class Supervisor:
             if kept.is_gone and kept.is_over:
                 kept.forget()
                 del self._kept[name]
-                self.folder.forget(name)
+                self._forget(name)
 
     def _leave(self) -> None:
         if self.detach:

@@ -41,14 +41,19 @@ def run_paths(files: RunFiles) -> Iterator[tuple[str, Path]]:
 
 
 def stray_names(files: RunFiles) -> Iterator[str]:
-    """Yield, by name, what ``run_paths`` leaves out and no run has: hidden files, FIFOs, devices.
+    """Yield, by name, what ``run_paths`` leaves out and no run has.
 
-    What a killed writer left is no stray (see ``storage.files.write_file``).
+    These are hidden files, FIFOs, devices, and empty folders. What a killed writer left is no stray
+    (see ``storage.files.write_file``).
     """
+    may_be_empty = {files.failures, files.logs, files.session, files.report_page.parent}
     for path in sorted(files.folder.rglob("*")):
         parts = path.relative_to(files.folder).parts
         is_hidden = any(part.startswith(".") for part in parts)
         if path.is_dir() and not path.is_symlink():
+            is_own = path in may_be_empty or path.is_relative_to(files.journals)
+            if not is_own and not any(path.iterdir()):
+                yield "/".join(parts)
             continue
         if path.is_file() or path.is_symlink():
             if not is_hidden:

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from trading_runtime.datasets.fetching import fetched_dataset
 from trading_runtime.errors import Kind
+from trading_runtime.execution.workers.descendants import hide_from_children
 from trading_runtime.execution.workers.processes import worker_environment
 from trading_runtime.execution.workers.requests import CodeRequest
 from trading_runtime.records.forms import read_as
@@ -71,6 +72,7 @@ class FreshTasks:
         work = self.scratch / "work"
         work.mkdir(exist_ok=True)
         sys.stdout.flush()
+        hide_from_children()
         with subprocess.Popen(
             [sys.executable, "-P", "-m", "trading_runtime.verification.fresh_tasks", str(writer)],
             stdin=subprocess.PIPE,
@@ -126,6 +128,9 @@ class FreshRequest(CodeRequest):
 
 def main() -> None:
     """Run the tasks that standard input names, and report how they ended on a descriptor."""
+    from trading_runtime.execution.workers.fence import fence_in
+
+    fence_in()
     from trading_runtime.execution.task import TaskRunner
     from trading_runtime.execution.workers.worker import attempt, end_with_parent, find_code
     from trading_runtime.results.store import Store

@@ -138,6 +138,25 @@ class Sabotaging(Strategy):
         """Tell what it was given."""
         raise RuntimeError(f"given: {sorted(os.environ.items())}")
 
+    def spying(self) -> None:
+        """Look into every other process, and tell which of them can be ended."""
+        seen, reached = [], []
+        for process in [path.name for path in Path("/proc").iterdir() if path.name.isdigit()]:
+            if int(process) == os.getpid():
+                continue
+            for name in ("environ", "mem", "fd/0"):
+                try:
+                    os.close(os.open(f"/proc/{process}/{name}", os.O_RDONLY | os.O_NONBLOCK))
+                    seen.append(f"{process}/{name}")
+                except OSError:
+                    pass
+            try:
+                os.kill(int(process), 0)
+                reached.append(process)
+            except OSError:
+                pass
+        raise RuntimeError(f"seen: {seen}, reached: {reached}, parent: {os.getppid()}")
+
     def _note(self, process: int) -> None:
         with Path(self.settings.notes).open("a") as file:
             file.write(f"{process}\n")

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from trading_runtime.errors import Kind, TradingRuntimeError, error_of, error_text
 from trading_runtime.execution.workers.answers import Checked, Ended, Needs, Ready, Started
 from trading_runtime.execution.workers.descendants import adopt_orphans, end_descendants
+from trading_runtime.execution.workers.fence import fence_in
 from trading_runtime.execution.workers.memory import resident_bytes
 from trading_runtime.execution.workers.processes import KILL_SWITCH_SIGNAL
 from trading_runtime.execution.workers.requests import (
@@ -73,6 +74,7 @@ _to_kill: list[TaskRunner] = []
 
 def serve(sender: int, parent: int) -> None:
     """Serve batches until standard input ends; answer into the descriptor ``sender``."""
+    fence_in()  # before there is another thread
     # These reach the whole process group; the parent decides when workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
