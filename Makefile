@@ -41,7 +41,7 @@ $(EXAMPLE_DATA)/manifest.json: $(wildcard $(EXAMPLE)/*) trading_runtime/datasets
 	@.venv/bin/trading-runtime data prepare $(EXAMPLE)/bars.data.json --to $(EXAMPLE_DATA) --force
 	@touch $@
 
-requirements: environment-dev  ## resolve the requirements files anew
+requirements: environment-dev  ## resolve the requirements files again
 	scripts/compile-requirements.sh $(ARGS)
 
 reference: environment-dev  ## write docs/reference/, the JSON Schemas and the dashboards from the code

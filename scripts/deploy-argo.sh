@@ -5,7 +5,7 @@
 #
 # Settings are environment variables; .env.example lists them: KUBECTL, K8S_NAMESPACE,
 # K8S_BUILD_NAMESPACE, IMAGE, PARAMETERS, PARALLELISM, EGRESS, EGRESS_PORTS. Safe to run again: defaults
-# of templates that were set before, here or by hand, stay as they are unless they are given anew.
+# of templates that were set before, here or by hand, stay as they are unless they are given again.
 set -euo pipefail
 cd "$(dirname "$0")/../argo"
 
@@ -86,7 +86,7 @@ deployed() {
     "${kubectl[@]}" get workflowtemplate "$1" --namespace "$namespace" --ignore-not-found --output "$2"
 }
 
-# Prints name=value for each default that is deployed, is not given anew, and is not the file's own.
+# Prints name=value for each default that is deployed, is not given again, and is not the file's own.
 kept() {
     local name=$1 file=$2 own each given
     shift 2

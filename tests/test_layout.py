@@ -50,8 +50,6 @@ IMPORTED_ONCE = {
     "datasets/row_order.py": "an algorithm: rows in order within bounded memory",
     "deployments/recurring.py": "research at times, beside what is kept up",
     "engine/accounting/drawn_ids.py": "replaces ids that the engine draws, by a rule of its own",
-    "engine/accounting/dividends.py": "one kind of cash flow",
-    "engine/accounting/swap.py": "one kind of cash flow",
     "engine/strategy/file_reads.py": "notes what a process opens, apart from what it imports",
     "engine/live/data_node.py": "a node of another kind, which trades nothing",
     "engine/live/reporting.py": "a subclass of the strategy, as the guard is",

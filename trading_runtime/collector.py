@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def collector_paused() -> Iterator[None]:
     """Pause the collector while many objects without cycles are made.
 
-    It would scan all of them again and again.
+    It would scan all of them repeatedly.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -102,7 +102,7 @@ class JsonTexts(dict[str, str]):
         self._secrets = secrets
 
     def __missing__(self, text: str) -> str:
-        """Make it, and keep it: most texts of a journal come again and again."""
+        """Make it, and keep it: most texts of a journal repeat."""
         made = self[text] = for_records(_encode(_without(text, self._secrets)))
         return made
 

@@ -9,8 +9,7 @@ import pytest
 
 from tests.engine.market import HOUR, T0, Market, bars, pair, quotes, run_steps
 from tests.engine.test_fed_engine import both
-from trading_runtime.engine.accounting.cash_flows import Payments
-from trading_runtime.engine.accounting.swap import charging_instants
+from trading_runtime.engine.accounting.cash_flows import Payments, charging_instants
 from trading_runtime.records.inputs import SwapInputs
 from trading_runtime.units import format_instant, parse_instant
 

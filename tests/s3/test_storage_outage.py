@@ -26,5 +26,5 @@ def test_storage_outage(bucket: str, options: Sequence[str], code: int, verdict:
     assert left["verdict"] == verdict
     held = {step["name"]: step["ok"] for step in left["steps"]}
     assert held["requests were refused"]
-    assert held["the run resumes by itself"] is (code == 0)
+    assert held["the run resumes on its own"] is (code == 0)
     assert list(results.sizes("drills/")) == ["drills/storage-outage.json"]

@@ -19,7 +19,7 @@ def holdout() -> None:
 
 @holdout.command("open")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--reason", required=True, help="Why; kept for ever.")
+@click.option("--reason", required=True, help="Why; kept forever.")
 def open_(file: Path, reason: str) -> None:
     """Open the hold-out of the experiment in FILE: its windows may be run from now on.
 

@@ -255,7 +255,7 @@ _REPEATED: dict[str, tuple[str, ...]] = {
     DataType.TRADES: ("price", "size"),
     DataType.QUOTES: ("bid_price", "ask_price", "bid_size", "ask_size"),
 }
-"""Numbers that come again and again within a row group, each kept once."""
+"""Numbers that repeat within a row group, each kept once."""
 _TIMES = ("ts_event", "ts_init")
 """Columns kept as differences in few bits: compressing them takes long and saves little."""
 _TYPE_NAMES: dict[str, str] = {

@@ -69,7 +69,7 @@ class LatestNumbers(Collector):
         yield from self._families
 
     def fault(self) -> str | None:
-        """Return why there are no numbers, or only old ones; ``None`` when all is well."""
+        """Return why there are no numbers, or only old ones; ``None`` when nothing is wrong."""
         if not self._every:
             self._ask()
         if self._error is not None:
@@ -104,7 +104,7 @@ class LatestNumbers(Collector):
 
 
 class _Server(WSGIServer):
-    """Answers in a bounded number of threads; whoever is too slow, or one too many, is dropped."""
+    """Answers in a bounded number of threads; a client too slow, or one too many, is dropped."""
 
     request_queue_size = 512
 

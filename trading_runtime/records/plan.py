@@ -133,7 +133,8 @@ class PlannedTasks(Sequence[Task]):  # noqa: PLW1641 - grows, so it has no hash
     @property
     def ids(self) -> list[str]:
         """The ids of all tasks, in their order."""
-        return [self._id(number) for number in range(len(self))]
+        text, size = self._ids.hex(), 2 * _ID_BYTES
+        return [text[first : first + size] for first in range(0, len(text), size)]
 
     @property
     def uncached(self) -> list[int]:

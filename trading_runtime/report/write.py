@@ -97,7 +97,7 @@ def _pictures(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
         caption = ""
         if len(starts) > 1:
             caption = (
-                "Partitions start anew with the initial balance: here their profits are added up, "
+                "Each partition starts with the initial balance: here their profits are added up, "
                 "and drawdown is that of their returns one after the other."
             )
             if len(starts) <= MOST_SEAMS:

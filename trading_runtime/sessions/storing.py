@@ -78,7 +78,7 @@ class Question[T]:
         return self._is_remote and self._silent > _SILENT_SECONDS
 
     def repeat(self, ended: threading.Event) -> None:
-        """Ask again and again; in a thread."""
+        """Ask repeatedly; in a thread."""
         while not ended.wait(_PAUSE_SECONDS):
             try:
                 answer = self._ask()
@@ -86,7 +86,7 @@ class Question[T]:
                 self._error = error
             except TransientError:
                 continue  # asked again; the loop limits how long
-            except Exception as error:  # noqa: BLE001 - raised to whoever wants the answer
+            except Exception as error:  # noqa: BLE001 - raised to the caller that wants the answer
                 self._error = error
             else:
                 self._answer, self._error = answer, None

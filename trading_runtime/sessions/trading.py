@@ -394,7 +394,7 @@ class Trading:
         # From here on another may be in charge; and what cannot be written down is not sent.
         with contextlib.suppress(LeaseLostError, StorageError):
             if cancels:
-                node.halt(_STOPPED)  # a strategy that quotes for ever would quote again
+                node.halt(_STOPPED)  # a strategy that always quotes would quote again
                 await self._request_until(node.cancel_resting, lambda: not node.left)
             if flattens:  # never without cancelling
                 await self._request_until(node.close_positions, lambda: not node.quantities())

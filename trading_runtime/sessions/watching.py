@@ -173,7 +173,7 @@ class HealthWatch:
             self._seen[name] = newest, now
             silent = 0.0
         if isinstance(self._data, ArrivingData) and newest:
-            # The same old row, sent for ever, is no news.
+            # The same old row, sent forever, does not count.
             silent = max(silent, (time.time_ns() - newest) / _SECOND)
         if self._longest is None:
             return

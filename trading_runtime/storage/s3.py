@@ -46,7 +46,7 @@ _CONNECTIONS = 16
 _READ_SECONDS = 20.0
 """How long a server may be silent. Signals wait as long: they reach Python after a request."""
 _BRIEF_SECONDS = 2.0
-"""The same for whoever asks again soon, and judges by how long there was no answer."""
+"""The same for callers that ask again soon, and judge by how long there was no answer."""
 _LARGE_BYTES = 4_000_000
 _LARGE_READ_SECONDS = 600.0
 """The same for a large object: the server is silent while it is being sent."""

@@ -1,27 +1,35 @@
 """Money that open positions receive or pay at stated instants, apart from what trading moves.
 
-The equity sampler, which changes nothing, reads the positions at the instant (see ``equity``); a
-module of the venue moves the money right after, so that the account has it.
+Such are swap, which holding positions overnight costs or earns, fees for borrowing shares, and cash
+dividends. The equity sampler, which changes nothing, reads the positions at the instant (see
+``equity``); a module of the venue moves the money right after, so that the account has it.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import functools
+import zoneinfo
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from nautilus_trader.backtest import SimulationModule
-from nautilus_trader.model import Money
+from nautilus_trader.model import Money, Price
 
-from trading_runtime.engine.accounting.valuation import EXACT, to_raw
+from trading_runtime.engine.accounting.valuation import EXACT, latest_price, to_raw
 from trading_runtime.engine.instruments.currencies import currency as known_currency
 from trading_runtime.errors import DataError
+from trading_runtime.units import DAY, parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from nautilus_trader.common import Cache
     from nautilus_trader.model import Currency, Venue
 
     from trading_runtime.engine.accounting.ledger import Ledger
+    from trading_runtime.records.inputs import DividendInputs, SwapInputs
+
 
 _LATEST = 2**63
 
@@ -158,3 +166,91 @@ class CashFlows:
             amount = self._rates.convert(amount, currency.code, base)
             currency = known_currency(base)
         return Money.from_decimal(amount, currency)
+
+
+SWAP = "swap"
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_THREE = 3
+_EPOCH = dt.date(1970, 1, 1).toordinal()
+
+
+def charging_instants(settings: SwapInputs, start: int, end: int) -> Iterable[tuple[int, int]]:
+    """Yield (instant, days charged) after ``start`` and up to ``end``, in time order.
+
+    With a ``triple_day`` three days are charged then, and none on Saturday and Sunday. When clocks
+    change, a time that is skipped counts as much later, and one that is repeated the first time.
+    """
+    time = dt.time.fromisoformat(settings.time)
+    zone = zoneinfo.ZoneInfo(settings.time_zone)
+    triple = settings.triple_day
+    # A zone's day begins up to a day before or after that of UTC.
+    for number in range(start // DAY - 1, end // DAY + 2):
+        day = dt.date.fromordinal(_EPOCH + number)
+        instant = parse_instant(dt.datetime.combine(day, time, zone).isoformat())
+        weekday = _WEEKDAYS[day.weekday()]
+        days = 1
+        if triple is not None:
+            days = 0 if weekday in _WEEKDAYS[5:] else _THREE if weekday == triple else 1
+        if start < instant <= end and days:
+            yield instant, days
+
+
+def swaps(
+    settings: SwapInputs, venue: Venue, window: tuple[int, int], cache: Cache
+) -> Iterator[CashFlow]:
+    """Yield what the positions of a venue are charged at each instant of a window."""
+    for instant, days in charging_instants(settings, *window):
+        yield CashFlow(instant, SWAP, venue, functools.partial(_charge, settings, days, cache))
+
+
+def _charge(
+    settings: SwapInputs, days: int, cache: Cache, position: Any, instrument: Any
+) -> tuple[Decimal, Currency] | None:
+    rates = settings.rates.get(str(instrument.id))
+    if rates is None:
+        return None
+    price = latest_price(cache, instrument)
+    if price is None:
+        raise DataError(f"swap of {instrument.id}: no price is known when it is due")
+    value = instrument.notional_value(position.quantity, Price.from_decimal(price))
+    rate = rates.short if position.is_short else rates.long
+    if settings.per == "year":
+        rate /= settings.days_in_year
+    return abs(value.as_decimal()) * rate * days, value.currency
+
+
+DIVIDENDS = "dividends"
+
+
+def dividends(
+    settings: DividendInputs,
+    venue: Venue,
+    window: tuple[int, int],
+    first_row: Callable[[str, int], int | None],
+) -> Iterator[CashFlow]:
+    """Yield what the positions of a venue receive in a window, and pay if they are short.
+
+    A dividend is due before the first row of its instrument on the ex-date or later, at which the
+    price goes without it. ``first_row`` returns that of an instrument after an instant, ``None`` if
+    there is none: then the price is still the one with the dividend, and nothing is due.
+    """
+    start, end = window
+    zone = zoneinfo.ZoneInfo(settings.time_zone)
+    for name, amounts in settings.amounts.items():
+        for day, per_share in amounts.items():
+            midnight = dt.datetime.combine(dt.date.fromisoformat(day), dt.time(), zone)
+            # A row at midnight belongs to the day that ends there.
+            first = first_row(name, parse_instant(midnight.isoformat()))
+            if first is not None and start < first - 1 and first < end:
+                amount = functools.partial(_received, name, per_share)
+                yield CashFlow(first - 1, DIVIDENDS, venue, amount)
+
+
+def _received(
+    name: str, per_share: Decimal, position: Any, instrument: Any
+) -> tuple[Decimal, Currency] | None:
+    if str(instrument.id) != name:
+        return None
+    units = position.quantity.as_decimal() * instrument.multiplier.as_decimal()
+    received = units * per_share
+    return -received if position.is_short else received, instrument.quote_currency

@@ -1,7 +1,7 @@
 """Market data as it comes from a venue, with the same interface as rows of a replay.
 
 How old an instrument's data is, is measured here at the data's own instants: a connection that
-lives, or one that repeats the same old row, says nothing.
+is up, or one that repeats the same old row, proves nothing.
 
 The engine sends an order once every callback for the row has returned. So a row that comes is only
 kept, and looked at a moment later.

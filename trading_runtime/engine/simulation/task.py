@@ -12,16 +12,18 @@ from nautilus_trader import model
 
 from trading_runtime.collector import collector_paused
 from trading_runtime.engine.accounting.cash_flows import (
+    DIVIDENDS,
     NO_PAYMENTS,
+    SWAP,
     CashFlow,
     CashFlows,
     CashModule,
+    dividends,
+    swaps,
 )
-from trading_runtime.engine.accounting.dividends import DIVIDENDS, dividends
 from trading_runtime.engine.accounting.equity import EquitySampler, RateNoter, looks
 from trading_runtime.engine.accounting.ledger import Ledger
 from trading_runtime.engine.accounting.liquidation import Liquidations, liquidations
-from trading_runtime.engine.accounting.swap import SWAP, swaps
 from trading_runtime.engine.accounting.valuation import EXACT
 from trading_runtime.engine.instruments.currencies import register_currencies
 from trading_runtime.engine.risk.outbound import queue_of

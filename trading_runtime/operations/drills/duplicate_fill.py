@@ -25,7 +25,7 @@ _REPORTS = 3
 
 
 def drill(scratch: DrillFolder, steps: Steps) -> None:
-    """Report the fill thrice, under its one id, and see what the next session holds."""
+    """Report the fill three times, under its one id, and see what the next session holds."""
     fills = killed_after_a_fill(scratch, steps)
     if not fills:
         return

@@ -28,7 +28,7 @@ _FIRST = parse_instant("2024-01-01T00:00:00Z")
 _STALE = 20
 """Bars after which data is stale: at a twentieth of a second each, a second."""
 _LATE = 20
-"""Bars that pass before it is noticed, at the most: another second."""
+"""Bars that may pass before it is noticed: another second."""
 
 
 def drill(scratch: DrillFolder, steps: Steps) -> None:

@@ -70,7 +70,7 @@ def _run(
     steps.expect("requests were refused", proxy.refused > 0, f"{proxy.refused} were")
     last = (errors.strip().splitlines() or [""])[-1]
     steps.expect(
-        "the run resumes by itself",
+        "the run resumes on its own",
         process.returncode == 0,
         f"exit code {process.returncode}" + (f": {last}" if process.returncode else ""),
     )

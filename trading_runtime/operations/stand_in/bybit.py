@@ -97,7 +97,7 @@ class BybitProtocol:
         self.silent: set[str] = set()
         """Symbols without data, while everything else continues."""
         self.frozen: set[str] = set()
-        """Symbols whose same old bar, trade and quote is sent for ever."""
+        """Symbols whose same old bar, trade and quote is sent forever."""
         self._frozen_at: defaultdict[str, int] = defaultdict(lambda: exchange.now)
         self.skipped = 0
         """How many updates are left out, so that their numbers have a gap."""
