@@ -211,3 +211,24 @@ def test_levels_out_of_order_are_refused(tmp_path: Path) -> None:
 def test_books_of_orders_need_actions(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"need 'columns\.action'"):
         made(tmp_path, "x\n", "order_book_deltas", columns={"order_id": "id"})
+
+
+def test_words_of_ones_own_stand_for_sides_and_actions(tmp_path: Path) -> None:
+    raw = "timestamp,what,of,price,size\n" + "".join(
+        f"2024-01-01T00:00:0{at}Z,{row}\n"
+        for at, row in enumerate(("new,kup,100.0,2", "gone,kup,100.0,2", "trade,kup,100.0,1"))
+    )
+    settings: dict[str, Any] = {
+        "columns": {"side": "of", "action": "what"},
+        "side_values": {"kup": "BUY", "sprzedaj": "SELL"},
+        "action_values": {"new": "ADD", "gone": "DELETE", "trade": "NONE"},
+    }
+
+    rows = made(tmp_path, raw, "order_book_deltas", **settings).query(
+        model.NautilusDataType.OrderBookDelta
+    )
+
+    found = [(row.action.name, row.order.side.name) for row in rows]
+    assert found == [("ADD", "BUY"), ("DELETE", "BUY")]
+    with pytest.raises(DataError, match="side 'kup' is none of kaufen"):
+        made(tmp_path, raw, "order_book_deltas", **settings | {"side_values": {"kaufen": "BUY"}})

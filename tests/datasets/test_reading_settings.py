@@ -422,3 +422,21 @@ def test_a_header_that_is_not_utf_8_is_named_when_its_columns_are_looked_for(
 
     with pytest.raises(DataError, match=r"raw.csv: the header is not UTF-8; save the file"):
         prepare_files("bars", {"raw.csv": raw})
+
+
+def test_gaps_are_reported_from_the_length_that_is_said(prepare_files: Prepare) -> None:
+    rows = "".join(f"2024-01-01T00:{at}:00Z,1,1,1,1,1\n" for at in ("01", "02", "12", "42"))
+    raw: dict[str, str | bytes] = {"a.csv": f"timestamp,open,high,low,close,volume\n{rows}"}
+
+    every = prepare_files("bars", raw).manifest.gaps
+    long = prepare_files("bars", raw, force=True, report_gaps_above="20m").manifest.gaps
+
+    lengths = [
+        [(gap.before - gap.after) // 60_000_000_000 for gap in gaps] for gaps in (every, long)
+    ]
+    assert lengths == [[10, 30], [30]]
+
+
+def test_a_blank_side_cannot_be_that_of_the_row_above_in_any_order(prepare_files: Prepare) -> None:
+    with pytest.raises(UsageError, match="'blank_side: unchanged' needs rows in order of time"):
+        prepare_files("quotes", {"a.csv": "timestamp,bid,ask\n"}, blank_side="unchanged", sort=True)

@@ -253,7 +253,7 @@ class RowChecks:
             if at := _first(near):
                 after = f"{format_duration(int(steps[at]))} after the row above"
                 message = f"{after}, less than a bar of {series.bar}"
-                yield _Finding("too close", near, message, "see 'bar' in the data file")
+                yield _Finding("too close", near, message, "correct 'bar' (--bar)")
         if series.max_gap is not None:
             wide = steps > parse_duration(series.max_gap)
             if at := _first(wide):

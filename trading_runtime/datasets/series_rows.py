@@ -530,7 +530,7 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
         Fault.NOT_FINITE: ("is not finite", ""),
         Fault.UNREADABLE: (
             "is not a number",
-            "see 'columns', 'separator', 'decimal', 'thousands' and 'suffixes' in the data file",
+            "see 'columns', 'separator', 'decimal', 'thousands' and 'suffixes' (--set)",
         ),
         Fault.TOO_LARGE: (
             f"is too large: the engine holds {what}s up to {largest:,}",

@@ -202,7 +202,9 @@ def _payload_text(fields: Mapping[str, Any], texts: Mapping[str, str]) -> str:
     for name, value in fields.items():
         if value is None:
             continue
-        if isinstance(value, str) and name not in _OURS:
+        if name == "at":
+            text = f'"{value}"'  # an instant, as ``format_instant`` has it
+        elif isinstance(value, str) and name not in _OURS:
             text = texts[value]
         else:
             text = for_records(_encode(value if name in _OURS else redacted(value)))

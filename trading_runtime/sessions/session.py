@@ -305,7 +305,10 @@ class Session:
                 )
             )
             self._node = self._new_node(loaded, balances, carried)
-            self._records.now = lambda: self._replay.now(self._node.cache)
+            if isinstance(self._replay, ArrivingData):
+                self._records.now = time.time_ns
+            else:
+                self._records.now = lambda: self._replay.now(self._node.cache)
             try:
                 self._trading = Trading(
                     deployment,

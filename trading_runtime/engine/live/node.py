@@ -131,7 +131,10 @@ class PaperNode:
             else:
                 replay.has_calls, replay.is_quiet = True, self._has_settled
                 self.guard.wake = lambda _strategy, _name, at, call: replay.call_at(at, call)
-        self.guard.now = lambda _strategy: replay.now(self.cache)
+        if isinstance(replay, ArrivingData):
+            self.guard.now = lambda _strategy: time.time_ns()
+        else:
+            self.guard.now = lambda _strategy: replay.now(self.cache)
         self.guard.on_denial = listener.on_order_event
         self._times: list[tuple[int, int]] = []
         self._warnings: Counter[str] = Counter()

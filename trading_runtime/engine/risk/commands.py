@@ -129,11 +129,12 @@ class _Held:
     ) -> Refusal | None:
         """Return why none of ``orders`` goes out; ``change`` is what the only one is to become."""
         risk = self._risk
-        if self._guard.closing or risk.is_open:
+        only_counts = risk.only_counts
+        if self._guard.closing or (only_counts and not risk.counts):
             return None
         try:
             now = self._guard.now(strategy)
-            if risk.only_counts or (not change and len(orders) == 1 and risk.is_plain(orders[0])):
+            if only_counts or (not change and len(orders) == 1 and risk.is_plain(orders[0])):
                 return risk.count(len(orders), now)
             return risk.refuse([Proposal.of(order, *change) for order in orders], now)
         except Exception as error:

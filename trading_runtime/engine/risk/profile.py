@@ -165,6 +165,8 @@ class Risk:
             for each in (settings, *settings.instruments.values())
         )
         most = settings.max_orders
+        self.counts = most is not None
+        """Whether there is a limit on how many orders are sent."""
         self._period = 0 if most is None else parse_duration(most.per)
         self.only_reducing = False
         """Whether only orders that reduce a position are sent."""
@@ -195,7 +197,7 @@ class Risk:
     @property
     def is_open(self) -> bool:
         """Whether there is nothing to check at all."""
-        return self._settings.max_orders is None and self.only_counts
+        return not self.counts and self.only_counts
 
     @property
     def only_counts(self) -> bool:
