@@ -122,8 +122,9 @@ class PaperNode:
             self.risk.allowed = frozenset(replay.names)
             # A wall clock that is set would hold a rate's requests back, or let all of them out.
             self.risk.rate_clock = steady_ns
-        has_arrived = isinstance(replay, ArrivingData)
-        self.guard.queue = queue_of(common, self.guard, self.risk, at_venue=has_arrived)
+        self.guard.queue = queue_of(
+            common, self.guard, self.risk, at_venue=isinstance(replay, ArrivingData)
+        )
         if self.guard.queue is not None:
             self.guard.queue.on_waiting = listener.queued
             if isinstance(replay, ArrivingData):
