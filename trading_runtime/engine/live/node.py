@@ -441,13 +441,9 @@ class PaperNode:
 
     def has_row(self, name: str) -> bool:
         """Return whether a row of an instrument, by id, has come."""
-        instrument_id = model.InstrumentId.from_str(name)
-        kinds = self.cache.bar_types(model.AggregationSource.EXTERNAL, instrument_id)
-        return bool(
-            self.cache.quote(instrument_id)
-            or self.cache.trade(instrument_id)
-            or any(map(self.cache.bar, kinds))
-        )
+        cache, its = self.cache, model.InstrumentId.from_str(name)
+        bars = map(cache.bar, cache.bar_types(model.AggregationSource.EXTERNAL, its))
+        return any((cache.quote(its), cache.trade(its), *bars))
 
     def subscribe_again(self, name: str) -> None:
         """Subscribe again to an instrument's data: the venue may have dropped the subscription.
