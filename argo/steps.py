@@ -55,10 +55,11 @@ _INDEX = "int(split(split(steps.name, '(')[1], ':')[0])"
 # letters: it asks only where there are few.
 _FAILURES = literal("sprig.trunc(16000, workflow.failures)")
 
-# A pod that was lost through no fault of what it ran. The message of an eviction says why.
+# A pod that was lost through no fault of what it ran. The message of an eviction says why. With 2
+# and no words, Argo's executor was told to end before it began: what a step ends with 2 has words.
 _LOST = (
     "pod deleted|node was low on resource|exceeds the total limit|node shutdown|[Pp]reempt"
-    "|is unresponsive|Evicted|didn.t have enough resource|can.t find failed message"
+    "|is unresponsive|Evicted|didn.t have enough resource|can.t find failed message|exit code 2.$"
 )
 # Killed without a word: its grace period was too short. Out of memory is told, by the kernel or by
 # the batch itself, and would happen again.

@@ -14,12 +14,17 @@ from trading_runtime.argo.batch_step import BatchOrder, run_batch_step
 from trading_runtime.argo.check_step import run_check_step
 from trading_runtime.argo.plan_step import PodSettings, run_plan_step
 from trading_runtime.argo.summary_step import run_summary_step
+from trading_runtime.cli.main import invoke
+from trading_runtime.cli.step import step as step_command
 from trading_runtime.errors import UsageError
+from trading_runtime.records.failures import read_missing
 from trading_runtime.results.store import Store
 from trading_runtime.runs.opening import request_stop
 
 pytest.importorskip("optuna")
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.small_experiment import SmallExperiment
     from trading_runtime.argo.ask_step import AskedBatches
 
@@ -197,3 +202,29 @@ def test_a_generation_has_fewer_pods_the_more_rounds_there_are(searching: SmallE
     assert ask(searching).batches == 3
     plan = json.loads((searching.folder / "of-pods" / "runs" / "run-g00" / "plan.json").read_text())
     assert len(plan["points"]) == 10
+
+
+def test_a_pod_of_a_search_knows_its_run_by_the_name_that_argo_gives_to_its_step(
+    searching: SmallExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADING_RUNTIME_OUTPUTS", str(tmp_path / "outputs"))
+    place = str(searching.folder / "of-pods")
+
+    def step(name: str, *words: str) -> int:
+        return invoke(step_command, ["--step", name, "--run-id", "run", *words])
+
+    run_plan_step(str(searching.path), "run", SETTINGS)
+    assert step("ask", "--config", str(searching.path), "--batch-seconds", "0.001") == 0
+    generation = (tmp_path / "outputs" / "generation").read_text()
+    assert generation == "-g00"
+    # A later round is at work when `argo retry` comes back to a batch of this one.
+    named = f"batch(1:1{generation})"
+    assert step("batch", "--results", place, "--batch", named, "--generation", named) == 0
+    assert step("check", "--results", place, "--generation", generation) == 0
+    assert (tmp_path / "outputs" / "missing_tasks").read_text() == "1 1"
+    missing = read_missing(Store(place).run("run-g00").missing)
+    assert missing is not None
+    assert [*missing.batches] == [(0,), (2,)]
+    # A batch of a run that is no search.
+    assert step("batch", "--results", place, "--batch", "batch(1:1)", "--generation", "1") == 2
+    assert step("check", "--results", place, "--generation", "") == 2

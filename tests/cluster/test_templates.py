@@ -353,6 +353,20 @@ def test_what_a_pod_leaves_undone_is_tried_again_in_the_second_round_alone() -> 
     assert "asInt(workflow.parameters['memory-mib']) * 2" in second["podSpecPatch"]
 
 
+@pytest.mark.parametrize("name", ["plan", "ask", "check", "again"])
+def test_an_executor_told_to_end_before_it_began_is_lost_and_a_bad_experiment_is_not(
+    name: str,
+) -> None:
+    # As the first process of a pod, it is not ended by a signal that it does not handle yet: Go
+    # gives up with 2, and without a word.
+    expression = part(name)["retryStrategy"]["expression"]
+    [lost] = re.findall(r"lastRetry.message matches '([^']*pod deleted[^']*)'", expression)
+    assert re.search(lost, "main: Error (exit code 2)")
+    assert re.search(lost, "pod deleted")
+    assert not re.search(lost, "main: Error (exit code 2): s3://bucket/x.json: no such object")
+    assert not re.search(lost, "main: Error (exit code 3): the dataset is damaged")
+
+
 def test_the_workflow_says_what_the_summary_says() -> None:
     """Where an expression decides against another try, Argo's message is that it did."""
     summary = part("summary")
