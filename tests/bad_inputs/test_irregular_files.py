@@ -12,6 +12,7 @@ import pytest
 
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.config import strategy_code
+from trading_runtime.execution.workers.processes import OUTPUT_KEPT_IN, StartedProcess
 from trading_runtime.storage.files import read_bytes
 
 if TYPE_CHECKING:
@@ -74,6 +75,17 @@ def test_a_file_of_a_run_that_is_none_ends_no_command_as_our_defect(
     for command in ("runs list", "runs show whole", "runs check whole", "results show whole"):
         invoke(root, [*command.split(), "--results", str(results)])
         assert "internal error" not in capsys.readouterr().err
+
+
+def test_a_pipe_where_a_pod_leaves_its_words_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("TRADING_RUNTIME_TERMINATION_LOG", OUTPUT_KEPT_IN):
+        monkeypatch.setenv(name, str(tmp_path / "pipe"))
+
+    assert invoke(root, ["plan", "nothere.json"]) == 2
+    StartedProcess(1, tmp_path).end()
 
 
 def test_size_is_known_before_bytes_are_read(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trading_runtime.storage.files import what_else
 from trading_runtime.text import for_records
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def output_report(run_folder: Path) -> None:
 def write_termination_message(text: str) -> None:
     """Write why a step ended to where Kubernetes reads it; elsewhere do nothing."""
     path = os.environ.get("TRADING_RUNTIME_TERMINATION_LOG")
-    if path:
+    if path and what_else(Path(path)) is None:  # a pipe that nobody reads would wait for ever
         content = for_records(text).encode()[:_MOST_MESSAGE_BYTES]
         with contextlib.suppress(OSError):  # the error itself matters more
             Path(path).write_bytes(content)

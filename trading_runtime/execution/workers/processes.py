@@ -38,6 +38,7 @@ from trading_runtime.execution.workers.requests import (
     FetchReply,
     JobRequest,
 )
+from trading_runtime.storage.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -230,7 +231,7 @@ class StartedProcess:
             path, output = Path(name), self.last_output(KEPT_OUTPUT).encode()
             with contextlib.suppress(OSError):
                 # A pod has little room, and only the end is read.
-                path.write_bytes((path.read_bytes() + output)[-2 * KEPT_OUTPUT :])
+                path.write_bytes((read_bytes(path) + output)[-2 * KEPT_OUTPUT :])
 
     def end(self) -> None:
         """End the process, and what it started."""
