@@ -43,7 +43,6 @@ SHORT_LINES = 100
 IMPORTED_ONCE = {
     "datasets/daily_closes.py": "prices for a benchmark, apart from what the engine is fed",
     "datasets/idle_bars.py": "counts rows that move no market, apart from how they are cut",
-    "datasets/quality_gate.py": "one rule of a dataset, with its messages",
     "datasets/nautilus_one.py": "the numbers of another version's files",
     "datasets/symbols.py": "a doubt over all rows of a series, as those about times are",
     "datasets/repeated_rows.py": "compares files, apart from the rules of single rows",

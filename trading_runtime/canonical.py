@@ -17,15 +17,23 @@ def canonical_json(value: Any) -> bytes:
     Decimals become strings in plain notation without trailing zeros, so that ``1.50`` and ``1.5``
     are one value. NaN and infinity have no JSON and raise ``ValueError``.
     """
-    text = json.dumps(
-        _plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    )
-    return text.encode()
+    return _text(_plain(value)).encode()
 
 
 def digest(value: Any) -> str:
     """Return the sha256 of the canonical JSON of ``value``, as 64 hexadecimal digits."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def digest_of_parsed(value: Any) -> str:
+    """Return the digest of what was read from JSON, which needs no conversion."""
+    return hashlib.sha256(_text(value).encode()).hexdigest()
+
+
+def _text(value: Any) -> str:
+    return json.dumps(
+        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
 
 
 def decimal_text(value: Decimal) -> str:

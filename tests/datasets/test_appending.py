@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import gzip
+import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
 from trading_runtime.cli.data import data
 from trading_runtime.datasets.data_file import load_preparation
+from trading_runtime.datasets.garbage import garbage
 from trading_runtime.datasets.inspection import as_text
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.datasets.prepare import prepare
@@ -16,11 +22,16 @@ from trading_runtime.datasets.verify import verify
 from trading_runtime.engine.instruments.catalog import write_instruments
 from trading_runtime.engine.instruments.files import read_instruments
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.storage.folders import LocalFolder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from click.testing import Result
+
     from tests.datasets.conftest import Grow, Prepare
+    from trading_runtime.datasets.manifest import Manifest
 
 HEADER = "timestamp,open,high,low,close,volume\n"
 TRADES = "timestamp,price,size,id\n"
@@ -161,8 +172,9 @@ def test_days_that_are_not_good_enough_are_kept_out_and_named(
     assert grown.rows == 2
     [described] = grown.manifest.source["series"]
     assert described["quarantined"] == [
-        {"day": "2024-01-02", "rows": 1, "reasons": ["1 rows; min_rows_per_day is 2"]},
-        {"day": "2024-01-03", "rows": 2,
+        {"day": "2024-01-02", "first": "2024-01-02T12:00:00.000000000Z", "rows": 1,
+         "reasons": ["1 rows; min_rows_per_day is 2"]},
+        {"day": "2024-01-03", "first": "2024-01-03T12:00:00.000000000Z", "rows": 2,
          "reasons": ["a jump of 1.857 of the price; max_jump is 0.5"]},
     ]  # fmt: skip
     shown = "  excluded   2 days, the first 2024-01-02: 1 rows; min_rows_per_day is 2\n"
@@ -184,3 +196,290 @@ def test_only_files_that_no_manifest_names_are_garbage(prepare_files: Prepare, g
     CliRunner().invoke(data, ["gc", str(made.folder), "--delete"], catch_exceptions=False)
     assert set(before) - set(bytes_of(made.folder)) == {str(killed)}
     assert verify(made.folder).damages == ()
+
+
+IDS: dict[str, Any] = {"timestamp_format": "ms", "columns": {"trade_id": "id"}}
+MS: dict[str, Any] = {"timestamp_format": "ms"}
+GATE: dict[str, Any] = {"gate": {"min_rows_per_day": 2, "max_jump": 0.5}}
+QUOTES = "timestamp,bid,ask\n"
+ABOVE = "".join(f"2024-01-02T12:0{minute}:00Z,30,31,29,30,1\n" for minute in (0, 1))
+LAST_MINUTES = [
+    f"2024-01-0{day}T23:59:00Z,10,11,9,10,1\n2024-01-0{day + 1}T00:00:00Z,10,11,9,10,1\n"
+    for day in (1, 2)
+]
+
+
+def a_quote(at: int, ask: str = "11") -> str:
+    return f"{NOON + at},10,{ask}\n"
+
+
+def a_trade(at: int, number: int, price: str = "10") -> str:
+    return f"{NOON + at},{price},1,{number}\n"
+
+
+TWO_DAYS = HEADER + bar(1, 0) + bar(1, 1)
+BAD_DAY_BETWEEN = TWO_DAYS + bar(2, 0) + bar(3, 0) + bar(3, 1)
+BAD_ROW = HEADER + bar(1, 0) + "2024-01-01T12:00:30Z,x,1,1,1,1\n" + bar(1, 1)
+ODD_PRICE = f"timestamp,price,size\n{NOON},10.001,1\n{NOON + 1},10,1\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "then", "settings"),
+    [
+        ("quotes", {"a.csv": QUOTES + a_quote(0) + a_quote(5)},
+         {"b.csv": QUOTES + a_quote(5, "12") + a_quote(6)}, MS),
+        ("quotes", {"a.csv": QUOTES + a_quote(0) + a_quote(5)},
+         {"a.csv": QUOTES + a_quote(0) + a_quote(5) + a_quote(5, "12") + a_quote(7)}, MS),
+        ("trades", {"a.csv": TRADES + a_trade(0, 1) + a_trade(5, 2) + a_trade(5, 3)},
+         {"b.csv": TRADES + a_trade(5, 3) + a_trade(9, 4)}, IDS),
+        ("bars", {"a.csv": TWO_DAYS}, {"b.csv": HEADER + ABOVE}, GATE),
+        ("bars", {"a.csv": BAD_DAY_BETWEEN}, {"a.csv": BAD_DAY_BETWEEN + bar(4, 0) + bar(4, 1)},
+         GATE),
+        ("bars", {"a.csv": TWO_DAYS + bar(2, 0)}, {"a.csv": TWO_DAYS + bar(2, 0) + bar(2, 1)},
+         GATE),
+        ("bars", {"a.csv": TWO_DAYS}, {"b.csv": HEADER + bar(1, 2)}, GATE),
+        ("bars", {"a.csv": HEADER + LAST_MINUTES[0]}, {"b.csv": HEADER + LAST_MINUTES[1]}, GATE),
+        ("bars", {"a.csv": BAD_ROW}, {"a.csv": BAD_ROW + bar(2, 0)}, {"on_bad_row": "drop"}),
+        ("trades", {"a.csv": ODD_PRICE}, {"a.csv": f"{ODD_PRICE}{NOON + 2},10.001,1\n"},
+         MS | {"off_tick": "round"}),
+    ],
+    ids=[
+        "the next file goes on within a millisecond", "a file grew within a millisecond",
+        "an overlap begins between rows of one time", "the price jumps between two files",
+        "a bad day in the middle of a file that grew", "the last day was bad and is repaired",
+        "the second part of a day", "a bar that closes at midnight is of the day before",
+        "a row that was dropped before", "prices that were rounded before",
+    ],
+)  # fmt: skip
+def test_rows_and_counts_are_those_of_all_files_prepared_at_once(  # noqa: PLR0913, PLR0917
+    kind: str,
+    first: dict[str, str | bytes],
+    then: dict[str, str | bytes],
+    settings: dict[str, Any],
+    prepare_files: Prepare,
+    grow: Grow,
+    tmp_path: Path,
+) -> None:
+    folder = prepare_files(kind, first, **settings).folder
+
+    grown = grow(kind, first | then, **settings).manifest
+
+    loaded = load_preparation(tmp_path / "data.json")
+    known = read_instruments(loaded.instrument_files)
+    whole = prepare(loaded, known, write_instruments, tmp_path / "whole").manifest
+    assert rows_of(folder, grown) == rows_of(tmp_path / "whole", whole)
+    [ours], [theirs] = (manifest.source["series"] for manifest in (grown, whole))
+    for name in ("rows", "rounded", "snapped", "dropped", "quarantined", "gaps"):
+        assert (ours.get(name) or None) == (theirs.get(name) or None), name
+    assert verify(folder).damages == ()
+
+
+def rows_of(folder: Path, manifest: Manifest) -> list[tuple[Any, ...]]:
+    return [
+        row
+        for file in manifest.files
+        for row in pl.read_parquet(folder / file.path).drop("trade_id", strict=False).rows()
+    ]
+
+
+def test_files_without_a_new_row_leave_digest_and_parent_and_are_not_read_again(
+    prepare_files: Prepare, grow: Grow
+) -> None:
+    text = HEADER + bar(1, 0) + bar(1, 1)
+    made = prepare_files("bars", {"a.csv": text})
+
+    for level in (1, 6):
+        again = grow("bars", {"a.csv.gz": gzip.compress(text.encode(), level, mtime=0)})
+
+        assert (again.manifest.digest, again.manifest.parent) == (made.manifest.digest, None)
+    assert len(load_manifest(made.folder).source["series"][0]["files"]) == 3
+    grow("bars", {"b.csv": HEADER + bar(2, 0)})
+    assert verify(made.folder).damages == ()
+
+
+def test_files_of_one_name_in_two_folders_are_two_files(
+    prepare_files: Prepare, grow: Grow, tmp_path: Path
+) -> None:
+    for name in ("jan", "feb"):
+        (tmp_path / name).mkdir()
+    prepare_files("bars", {"jan/a.csv": HEADER + bar(1, 0)})
+
+    grown = grow("bars", {"jan/a.csv": HEADER + bar(1, 0), "feb/a.csv": HEADER + bar(2, 0)})
+
+    assert (grown.rows, grown.known) == (1, 0)
+    assert len(grown.manifest.source["series"][0]["files"]) == 2
+
+
+def test_a_trade_id_of_the_last_day_is_refused_with_its_place(
+    prepare_files: Prepare, grow: Grow
+) -> None:
+    made = prepare_files("trades", {"a.csv": TRADES + a_trade(0, 1) + a_trade(5, 2)}, **IDS)
+
+    with pytest.raises(DataError, match=r"b.csv:3: trade_id '2' is already that of a row"):
+        grow("trades", {"b.csv": TRADES + a_trade(50, 3) + a_trade(86_400_000, 2)}, **IDS)
+    assert load_manifest(made.folder) == made.manifest
+
+
+def test_a_day_that_is_repaired_after_later_ones_is_refused_and_the_gate_named(
+    prepare_files: Prepare, grow: Grow
+) -> None:
+    prepare_files("bars", {"a.csv": BAD_DAY_BETWEEN}, **GATE)
+
+    with pytest.raises(DataError, match=r"b.csv:2: .* came late: .* the quality gate kept its day"):
+        grow("bars", {"b.csv": HEADER + bar(2, 0) + bar(2, 1)}, **GATE)
+
+
+def test_rows_of_a_day_that_are_still_missing_stay_listed(
+    prepare_files: Prepare, grow: Grow
+) -> None:
+    """The first row of the second day is in the file of the first, where it is alone."""
+    settings = IDS | {"gate": {"min_rows_per_day": 2}}
+    day = 43_200_000
+    text = TRADES + a_trade(0, 1) + a_trade(1, 2) + a_trade(day, 3)
+    prepare_files("trades", {"a.csv": text}, **settings)
+
+    more = TRADES + a_trade(day + 1, 4) + a_trade(day + 2, 5)
+    [described] = grow("trades", {"b.csv": more}, **settings).manifest.source["series"]
+
+    assert described["rows"] == 4
+    assert [(item["day"], item["rows"]) for item in described["quarantined"]] == [("2024-01-02", 1)]
+
+
+def test_a_killed_append_changes_nothing_and_the_next_one_ends_as_if_it_had_not_been(
+    prepare_files: Prepare, grow: Grow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {"on_bad_row": "drop"}
+    made = prepare_files("bars", {"a.csv": HEADER + bar(1, 0)}, **settings)
+    more = {"b.csv": HEADER + bar(2, 0) + "2024-01-02T12:00:30Z,x,1,1,1,1\n"}
+    left = {"n": 0}
+
+    def dying(real: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*given: Any) -> Any:
+            left["n"] -= 1
+            if left["n"] < 0:
+                raise KeyboardInterrupt
+            return real(*given)
+
+        return step
+
+    with monkeypatch.context() as patched:
+        for name in ("write", "create", "replace"):
+            patched.setattr(LocalFolder, name, dying(getattr(LocalFolder, name)))
+        steps = 0
+        while True:
+            left["n"] = steps
+            try:
+                grown = grow("bars", more, **settings)
+            except KeyboardInterrupt:
+                assert load_manifest(made.folder) == made.manifest
+                steps += 1
+            else:
+                break
+
+    assert steps == 4, "a file, the quarantine, the parent's manifest, the manifest"
+    assert verify(made.folder).damages == ()
+    assert grown.manifest.parent == made.manifest.digest
+    assert len(list((made.folder / "quarantine").iterdir())) == 1
+
+
+def test_what_a_killed_append_left_is_replaced_and_what_a_manifest_names_never(
+    prepare_files: Prepare, grow: Grow, tmp_path: Path
+) -> None:
+    made = prepare_files("bars", {"a.csv": HEADER + bar(1, 0)})
+    shutil.copytree(made.folder, tmp_path / "kept")
+    [new] = grow("bars", {"b.csv": HEADER + bar(2, 0)}).manifest.files[1:]
+    shutil.rmtree(made.folder)
+    (tmp_path / "kept").rename(made.folder)
+    (made.folder / new.path).write_bytes(b"the half of a file")
+
+    grow("bars", {"b.csv": HEADER + bar(2, 0)})
+
+    assert verify(made.folder).damages == ()
+
+
+@pytest.mark.parametrize("command", ["append", "gc"])
+def test_one_process_at_a_time_changes_a_dataset(
+    command: str, prepare_files: Prepare, grow: Grow
+) -> None:
+    made = prepare_files("bars", {"a.csv": HEADER + bar(1, 0)})
+    change: Callable[[], object] = {
+        "append": lambda: grow("bars", {"b.csv": HEADER + bar(2, 0)}),
+        "gc": lambda: garbage(str(made.folder), delete=True),
+    }[command]
+    lock = os.open(made.folder / "data", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(UsageError, match="another process is adding rows"):
+            change()
+    finally:
+        os.close(lock)
+    assert grow("bars", {"b.csv": HEADER + bar(2, 0)}).rows == 1
+
+
+DAY_MS = 86_400_000
+
+
+def klines(*opens: int, length: int = DAY_MS) -> str:
+    start = 1_704_067_200_000
+    return "".join(
+        f"{start + at * length},10,11,9,10,1,{start + (at + 1) * length - 1},1,1,1,1,0\n"
+        for at in opens
+    )
+
+
+def imported(folder: Path, text: str, *options: str, form: str = "binance-klines") -> Result:
+    """Import one file into the folder's dataset."""
+    name = f"{len(list(folder.iterdir()))}.csv"
+    (folder / name).write_text(text)
+    return CliRunner().invoke(
+        data,
+        ["import", str(folder / name), "--format", form, "--to", str(folder / "made"),
+         "--instrument", "BTCUSDT.BINANCE", *options],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("then", [(3,), (3, 6)], ids=["a single row", "rows with days between"])
+def test_bars_of_a_file_that_does_not_tell_their_length_are_those_of_the_dataset(
+    tmp_path: Path, then: tuple[int, ...]
+) -> None:
+    assert imported(tmp_path, klines(0, 1, 2)).exit_code == 0
+    ended = imported(tmp_path, klines(*then), *(["--bar", "1-DAY-LAST"] * (len(then) > 1)))
+
+    assert ended.exit_code == 0, ended.output
+    assert load_manifest(tmp_path / "made").rows == 3 + len(then)
+
+
+def test_rows_further_apart_than_the_bars_of_the_dataset_do_not_become_other_bars(
+    tmp_path: Path,
+) -> None:
+    minute = 60_000
+    imported(tmp_path, klines(0, 1, 2, 3, length=minute))
+    before = load_manifest(tmp_path / "made")
+
+    ended = imported(tmp_path, klines(10, 15, 20, length=minute))
+
+    assert isinstance(ended.exception, UsageError)
+    assert "bars of 5-MINUTE-LAST, and the dataset has 1-MINUTE-LAST; give --bar" in str(
+        ended.exception
+    )
+    assert load_manifest(tmp_path / "made") == before
+    assert imported(
+        tmp_path, klines(10, 15, 20, length=minute), "--bar", "1-MINUTE-LAST"
+    ).exit_code == 0  # fmt: skip
+
+
+def test_a_lot_that_is_not_given_is_that_of_the_dataset(tmp_path: Path) -> None:
+    header = (
+        "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker\n"
+    )
+    first = f"{header}1,10.1,0.001,1,1,1704067200000,true\n"
+    then = f"{header}2,10.1,0.5,2,2,1704153600000,true\n"
+    options = ("--tick", "0.1")
+    assert imported(tmp_path, first, *options, form="binance-aggtrades").exit_code == 0
+
+    ended = imported(tmp_path, then, *options, form="binance-aggtrades")
+
+    assert ended.exit_code == 0, ended.output
+    assert load_manifest(tmp_path / "made").rows == 2
+    other = imported(tmp_path, then, "--tick", "0.01", form="binance-aggtrades")
+    assert "defined otherwise" in str(other.exception)

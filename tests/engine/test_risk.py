@@ -28,10 +28,12 @@ from tests.engine.market import (
 )
 from trading_runtime.config.risk import RiskSettings
 from trading_runtime.config.strategy_code import find_strategy_code
-from trading_runtime.engine.risk.profile import NO_LIMITS, Proposal, Risk
+from trading_runtime.engine.risk.profile import NO_LIMITS, Proposal, Refusal, Risk, _Losses
 from trading_runtime.engine.simulation.task import run_task
 from trading_runtime.engine.strategy.failures import StrategyFailureError
 from trading_runtime.errors import UsageError
+from trading_runtime.records.account import LossesSoFar
+from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,6 +134,48 @@ def test_after_the_largest_loss_only_what_reduces_goes_out_though_prices_recover
     assert statuses(output) == {"FILLED": 4, "DENIED": 2}
     assert reasons(output) == ["RISK max_loss: 210 is lost, 150 is the limit"] * 2
     assert output.risk_refusals == {"max_loss": 2}
+
+
+def test_exits_that_are_under_way_together_open_no_position_on_the_other_side(
+    falling: Market,
+) -> None:
+    steps = {
+        "1": ["market BUY 10.000"],
+        "2": ["market SELL 8.000", "market SELL 8.000", "market SELL 2.000"],
+    }
+    output = run_steps(falling, steps, risk=profile(max_loss=100))
+
+    assert [row["status"] for row in output.tables.orders] == [
+        "FILLED", "FILLED", "DENIED", "FILLED",
+    ]  # fmt: skip
+
+
+def resumed(limits: dict[str, Decimal], **reached: str) -> _Losses:
+    """Losses of an account of 910, which was 1,000 at first and 990 at midnight."""
+    account: Any = SimpleNamespace(sample=lambda _now: SimpleNamespace(equity=Decimal(910)))
+    losses = _Losses(account, [])
+    losses.resume(
+        LossesSoFar(first="1000", midnight=DAY, at_midnight="990", reached=reached), limits
+    )
+    return losses
+
+
+def test_losses_of_an_earlier_session_count_until_its_day_is_over() -> None:
+    limits = {"max_loss": Decimal(100), "max_daily_loss": Decimal(80)}
+    losses = resumed(limits)
+    # A clock that is set back over midnight begins no day anew.
+    refused = [losses.above(limits, now) for now in (DAY + 1, DAY - 1, 2 * DAY)]
+
+    assert refused == [
+        *[Refusal("max_daily_loss", "80 is lost, 80 is the limit")] * 2,
+        None,
+    ]
+
+
+def test_a_limit_that_an_earlier_session_reached_stays_reached_until_it_is_raised() -> None:
+    for limit, is_refused in ((100, True), (200, False)):
+        limits = {"max_loss": Decimal(limit)}
+        assert bool(resumed(limits, max_loss="100").above(limits, DAY + 1)) == is_refused
 
 
 def test_a_days_loss_is_counted_from_midnight(tmp_path: Path) -> None:

@@ -156,17 +156,19 @@ def test_windows_cut_out_of_a_table_are_those_of_listed_row_groups(
     cut = PartitionSettings.model_validate({**settings, "instruments": instruments})
     found = []
     monkeypatch.setattr("trading_runtime.planning.identity.ROWS_AT_ONCE", 7)
-    monkeypatch.setattr("trading_runtime.planning.days.ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("trading_runtime.planning.days._ROWS_AT_ONCE", 7)
     for most in (0, 10**6):
         monkeypatch.setattr(LARGE, most)
         manifest = many_series(tmp_path / str(most))
         chosen = choose_series(manifest, DatasetSettings(path="."), cut)
         plan = partitions(chosen, cut)
         definitions = {item.id: item for item in manifest.instruments}
-        planned = [_planned(item, is_charged=True) for item in plan.partitions]
+        planned = [
+            _planned(number, item, is_charged=True) for number, item in enumerate(plan.partitions)
+        ]
         found.append(
             Cut(
-                partitions=[replace(item, row_groups=()) for item in plan.partitions],
+                partitions=[item._replace(row_groups=()) for item in plan.partitions],
                 row_groups=[list(item.row_groups) for item in plan.partitions],
                 empty=plan.empty,
                 data=[tuple(item.data) for item in planned],

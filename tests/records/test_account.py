@@ -54,6 +54,12 @@ def test_an_account_is_read_as_it_was_written() -> None:
             {"positions": [{"instrument": "A", "quantity": "1", "average_price": ""}]},
             "positions[0]: '' is no number",
         ),
+        ({"balances": ["much USDT"]}, "balances[0]: 'much' is no number"),
+        ({"strategy": {"seen": "AQI"}}, "strategy.seen: 'AQI' is no base64"),
+        (
+            {"losses": {"first": "1", "midnight": 0, "at_midnight": "x", "reached": {}}},
+            "losses: 'x' is no number",
+        ),
     ],
 )
 def test_damage_to_an_account_is_named_by_its_place(keys: dict[str, Any], message: str) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.records.test_account import STATE
+from tests.sessions.small_session import PATIENCE_SECONDS, until
 from trading_runtime.errors import LeaseLostError, UsageError
 from trading_runtime.results.store import open_store
 from trading_runtime.sessions import account as room
@@ -95,9 +97,8 @@ def test_a_lease_that_its_holder_renews_is_refused_and_one_that_it_does_not_is_t
         with pytest.raises(UsageError, match="in use by session 'one'"), second.held("two"):
             pass
         clock.while_asleep = lambda: None
-        before = clock.ahead
         with second.held("two"):
-            assert clock.ahead - before >= room._LEASE_SECONDS
+            assert clock.steady() - first._renewed >= room._LEASE_SECONDS
             with pytest.raises(LeaseLostError, match="session 'two' has taken the account"):
                 first.check()
             second.check()
@@ -154,3 +155,69 @@ def test_the_lease_of_a_dead_holder_is_free_soon_whatever_its_time_says(
         clock.set_by = seconds
         with second.held("two"):
             assert clock.ahead <= room._LEASE_SECONDS + 1
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, 0.0, 3600.0])
+def test_nobody_takes_a_lease_while_its_holder_may_still_send(
+    bucket: str, clock: Clocks, ahead: float
+) -> None:
+    first, second = (SessionAccount(open_store(bucket), "small") for _ in range(2))
+    with first.held("one"):
+        renewed = first._renewed
+        clock.set_by = ahead  # the taker's clock
+        with second.held("two"):
+            assert clock.steady() - renewed >= room._LEASE_SECONDS
+            with pytest.raises(LeaseLostError, match="was not renewed"):
+                first.fence()
+
+
+def test_a_lease_is_released_though_a_renewal_was_under_way(
+    bucket: str, clock: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (SessionAccount(open_store(bucket), "small") for _ in range(2))
+    with first.held("one"):
+        clock.ahead += room._LEASE_SECONDS / 2
+        known = first._version
+        first.check()  # renews it; its answer is not there yet
+        monkeypatch.setattr(first, "_version", known)
+    with second.held("two"):
+        assert clock.ahead == room._LEASE_SECONDS / 2
+    for ask in (first.check, first.fence, lambda: first.write(STATE)):
+        clock.ahead += 1
+        with pytest.raises(LeaseLostError, match="was left to the next session"):
+            ask()
+
+
+def test_of_two_sessions_that_start_at_once_one_has_the_account(bucket: str) -> None:
+    accounts = [SessionAccount(open_store(bucket), "small") for _ in range(8)]
+    both_see_none = threading.Barrier(len(accounts))
+    told: list[str] = []
+    ended = threading.Event()
+
+    def start(number: int, account: SessionAccount) -> None:
+        read = account._read_lease
+
+        def read_together() -> Any:
+            found = read()
+            account._read_lease = read  # type: ignore[method-assign]
+            both_see_none.wait(PATIENCE_SECONDS)
+            return found
+
+        account._read_lease = read_together  # type: ignore[method-assign]
+        try:
+            with account.held(f"session-{number}"):
+                told.append(f"session-{number}")
+                ended.wait(PATIENCE_SECONDS)
+        except UsageError as error:
+            told.append(str(error))
+
+    threads = [threading.Thread(target=start, args=item) for item in enumerate(accounts)]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(told) == len(accounts))
+    ended.set()
+    for thread in threads:
+        thread.join()
+    [winner] = [text for text in told if text.startswith("session-")]
+
+    assert sum(f"in use by session {winner!r}" in text for text in told) == len(accounts) - 1

@@ -8,7 +8,8 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from tests.s3.conftest import bucket, server, storage
-from tests.sessions.small_session import SmallSession
+from tests.sessions.live_session import LiveSession
+from tests.sessions.small_session import SmallSession, ended
 from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
@@ -35,3 +36,33 @@ def test_the_journal_is_in_s3_while_the_session_trades(
     process.communicate()
 
     assert {"run_initialised", "session_started"} <= {item["event"] for item in entries()}
+
+
+def test_a_holder_that_was_suspended_sends_nothing_once_another_has_the_account(
+    tmp_path: Path, bucket: str
+) -> None:
+    with LiveSession(tmp_path) as live:
+        live.write(results=f"{bucket}/results", on_stop="hold")
+        # A third of the usual times, so that the test is short.
+        live.change("trading_runtime.sessions.account", _LEASE_SECONDS=5.0)
+        folder = S3Folder(f"{bucket}/results")
+
+        def events(name: str) -> list[str]:
+            names = folder.sizes(f"runs/{name}/journal/")
+            return [
+                json.loads(line)["event"] for n in names for line in folder.read(n).splitlines()
+            ]
+
+        first = live.start()
+        live.wait(lambda: "session_connected" in events("one"), first)
+        os.kill(first.pid, signal.SIGSTOP)
+        second = live.start("--run-id", "two", "--fresh")
+        live.wait(lambda: "session_connected" in events("two"), second)
+        code, text = ended(second, signal.SIGKILL)
+        live.order("buy 0.010")
+        os.kill(first.pid, signal.SIGCONT)
+        code, text = ended(first)
+
+        assert code == 75, text
+        assert "the account of 'live'" in text
+        assert live.accepted == []

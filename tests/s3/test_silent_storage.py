@@ -29,9 +29,10 @@ from trading_runtime.runs.opening import acquire_run
 from trading_runtime.runs.run_check import check_run
 from trading_runtime.sessions import storing
 from trading_runtime.sessions.account import SessionAccount
+from trading_runtime.sessions.ending import Ending
 from trading_runtime.sessions.session import Session
 from trading_runtime.sessions.storing import Outbox, Question
-from trading_runtime.sessions.trading import Ending, Trading
+from trading_runtime.sessions.trading import Trading
 from trading_runtime.storage import s3
 from trading_runtime.storage.s3 import S3Folder
 from trading_runtime.storage.scratch import remove_abandoned_scratch
@@ -293,7 +294,7 @@ class Stopped(Trading):
             raise StorageError("denied")
 
         self.storage.outbox.put("account", denied)
-        self.ending = Ending(Kind.STOPPED, "'runs stop' asked for it")
+        self.reasons.note(Ending(Kind.STOPPED, "'runs stop' asked for it"))
 
 
 def test_an_account_that_cannot_be_saved_at_the_end_fails_the_session(bucket: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ class LiveSession(SmallSession):
         self.orders = folder / "orders.txt"
         self.variables = dict(TESTNET_KEYS)
         self.program = ENTRYPOINT
+        self._started: list[subprocess.Popen[str]] = []
         super().__init__(folder, folder)
 
     def __enter__(self) -> Self:
@@ -63,7 +65,11 @@ class LiveSession(SmallSession):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop the venue."""
+        """Stop the venue, and the sessions that a failed test has left."""
+        for process in self._started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
         self.venue.__exit__(kind, error, trace)
 
     def write(self, **changes: Any) -> Path:
@@ -103,7 +109,7 @@ class LiveSession(SmallSession):
         """Start a session named ``one``, and do not wait for it."""
         named = () if "--run-id" in options else ("--run-id", "one")
         live = ("--live",) if self.content["mode"] == "live" else ()
-        return subprocess.Popen(
+        started = subprocess.Popen(
             [
                 sys.executable,
                 str(self.program),
@@ -120,6 +126,8 @@ class LiveSession(SmallSession):
             text=True,
             start_new_session=True,
         )
+        self._started.append(started)
+        return started
 
     def written(self) -> str:
         """Return everything that is in files of the results."""

@@ -76,6 +76,28 @@ def test_position_order_and_balance_go_on_without_a_step_in_equity(
     assert abs(close) < 100_000 * Decimal("0.05")
 
 
+@pytest.mark.damages_journals
+def test_what_a_killed_session_left_is_refused_by_its_reason(deployed: SmallSession) -> None:
+    stopped_while_it_holds(deployed, signal.SIGKILL)
+    compared = deployed.command("parity", "one")
+    path = deployed.results / "accounts" / "small" / "state.json"
+    left = path.read_bytes()
+    # What another strategy saved, with no key that this one knows.
+    path.write_text(json.dumps(json.loads(left) | {"strategy": {"seen": "AQI="}}))
+    forgot = deployed.run("--run-id", "two")
+    path.write_bytes(left[: len(left) // 2])
+    cut = deployed.run("--run-id", "three")
+
+    assert compared.returncode == 2
+    assert "left no tables to compare: it did not reach its end" in compared.stderr
+    assert forgot.returncode == 4
+    assert "KeyError: 'bars'" in forgot.stderr
+    assert "while the strategy loaded what an earlier session saved" in forgot.stderr
+    assert cut.returncode == 3
+    assert "state.json: damaged" in cut.stderr
+    assert "--fresh" in cut.stderr
+
+
 def test_the_equity_of_both_sessions_is_that_of_one(deployed: SmallSession) -> None:
     stopped_while_it_holds(deployed)
     deployed.play("burst")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 
 from tests.sessions.small_session import ENTRYPOINT
@@ -268,3 +270,51 @@ def test_what_was_not_tested_is_refused_unless_a_reason_is_given_that_the_journa
     entries = [json.loads(line) for line in journal]
     [kept] = [item["payload"] for item in entries if item["event"] == "origin_overridden"]
     assert (kept["run"], kept["reason"], len(kept["changed"])) == ("research", "a hotfix", 3)
+
+
+@pytest.mark.damages_journals
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("experiment.json", None),
+        ("experiment.json", b""),
+        ("experiment.json", b"{}"),
+        ("experiment.json", b'{"promotion": 3}'),
+        ("plan.json", None),
+        ("plan.json", b"{}"),
+        ("plan.json", b"["),
+        ("result.json", b"{}"),
+        ("result.json", b"null"),
+        ("metadata.json", b"{}"),
+        ("points.parquet", None),
+        ("points.parquet", b"PAR1"),
+        ("points.parquet", "without days"),
+        ("points.parquet", "without the point"),
+    ],
+)
+def test_a_run_with_damaged_documents_is_refused_by_the_damaged_one(
+    ended: tuple[SmallExperiment, Run],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    damage: bytes | str | None,
+) -> None:
+    _, run = ended
+    results = tmp_path / "results"
+    shutil.copytree(run.files.folder.parent.parent, results)
+    [path] = (results / "runs" / "research").rglob(name)
+    if damage is None:
+        path.unlink()
+    elif isinstance(damage, bytes):
+        path.write_bytes(damage)
+    elif damage == "without days":
+        pl.read_parquet(path).drop("days").write_parquet(path)
+    else:
+        pl.read_parquet(path).filter(pl.col("point") != 1).write_parquet(path)
+    words = ["promote", "research", "--point", "1", "--to", str(tmp_path / "deployment.yaml")]
+    code = invoke(root, [*words, "--results", str(results)])
+    told = capsys.readouterr().err
+
+    assert code in {2, 3}, told
+    assert name in told
+    assert not (tmp_path / "deployment.yaml").exists()

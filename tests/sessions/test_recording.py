@@ -27,6 +27,7 @@ ORDER: Any = SimpleNamespace(
     quantity="1",
     time_in_force=SimpleNamespace(name="GTC"),
     is_reduce_only=False,
+    tags=None,
 )
 
 

@@ -266,3 +266,25 @@ def test_an_order_without_the_venues_word_is_cancelled_at_the_end_and_told(
     assert live.exchange.open_orders == []
     assert left["orders"] == live.accepted
     assert live.events("order_ended") == live.events("order_rejected") == []
+
+
+def test_without_a_queue_only_cancellations_wait_after_a_request_too_many(
+    live: LiveSession,
+) -> None:
+    process = live.connect()
+    live.order("rest 0.010 40000.0", "rest 0.020 41000.0")
+    live.wait_for("order_accepted", process, 2)
+    live.protocol.retry_after = 1.0
+    live.protocol.refuses_next = 1
+    live.order("buy 0.030")
+    live.wait_for("orders_paused", process)
+    live.order("cancel first", "cancel first", "cancel", "cancel", "buy 0.040")
+    live.wait_for("order_ended", process, 2)
+    ended(process, signal.SIGTERM)
+    waited = [item["what"] for item in live.events("request_queued")]
+
+    assert live.protocol.hasty == []
+    assert waited == ["cancellation"] * 2
+    assert {item["rule"] for item in live.events("order_denied")} == {"venue"}
+    assert len(live.accepted) == 2
+    assert live.exchange.open_orders == []

@@ -30,6 +30,7 @@ class Watched:
         self.now = 1_000.0
         self.held: str | None = None
         self.closed: set[str] = set()
+        self.rows: set[str] = set()
         self.has_queue = False
         self.paused: list[float] = []
         self.asked: list[float] = []
@@ -65,6 +66,9 @@ class Watched:
 
     def newest_rows(self) -> dict[str, int]:
         return self.data.newest(None)
+
+    def has_row(self, name: str) -> bool:
+        return name in self.rows
 
     def pause_queue(self, seconds: float) -> bool:
         self.paused.append(seconds)
@@ -285,6 +289,8 @@ def test_a_row_is_too_old_at_the_moment_of_an_order_whenever_the_watch_last_look
     watched: Watched,
 ) -> None:
     first, second = NAMES
+    watched.rows.add(second)  # it is there, but is not counted yet
+    assert [watched.is_old(name) for name in NAMES] == [True, False]
     watched.comes(first, time.time_ns() - 91 * 1_000_000_000)
     watched.comes(second, time.time_ns() - 80 * 1_000_000_000)
 

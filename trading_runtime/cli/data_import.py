@@ -79,11 +79,9 @@ def import_(  # noqa: PLR0913 - one for each option
     from trading_runtime.datasets.formats import find_format
     from trading_runtime.datasets.guessing import format_like
     from trading_runtime.datasets.importing import ImportOptions, plan_import
-    from trading_runtime.datasets.manifest import MANIFEST_NAME, load_manifest
     from trading_runtime.datasets.remote_files import is_address
     from trading_runtime.engine.instruments.apart import ask_engine
-    from trading_runtime.errors import DataError, UsageError
-    from trading_runtime.storage.folders import open_folder
+    from trading_runtime.errors import DataError
 
     stated = dict(map(_setting, changes))
     seen: list[str] = []
@@ -93,14 +91,10 @@ def import_(  # noqa: PLR0913 - one for each option
         given = stated | ({"time_zone": time_zone} if time_zone is not None else {})
         form, seen = _guessed(files[0], instrument, given)
     target = folder or f"data/{instrument.replace('/', '')}"
-    known: dict[str, InstrumentFacts] = {}
-    if instruments is not None:
-        known = ask_engine("read_instruments", [instruments])
-        if instrument not in known:
-            raise UsageError(f"{instruments}: does not define {instrument!r}")
-    elif tick is None and lot is None and open_folder(target).has(MANIFEST_NAME):
-        known = ask_engine("facts_by_id", load_manifest(target).instruments)
-    options = ImportOptions(instrument, bar, time_zone, symbol, tick, lot, currency, stated)
+    known, known_bars = _known(target, instrument, instruments, tick, lot)
+    options = ImportOptions(
+        instrument, bar, time_zone, symbol, tick, lot, currency, stated, known_bars
+    )
     try:
         planned = plan_import(form, files, options, defines=instrument not in known)
     except DataError as error:
@@ -116,6 +110,31 @@ def import_(  # noqa: PLR0913 - one for each option
     for line in (*seen, *planned.found) if not as_json else ():
         say(line)
     _make_or_grow(planned.loaded, known, target, as_json=as_json)
+
+
+def _known(
+    target: str, instrument: str, file: Path | None, tick: str | None, lot: str | None
+) -> tuple[dict[str, InstrumentFacts], tuple[str, ...]]:
+    """Return the instruments of a file, or of the dataset, and the bars that the dataset has."""
+    from trading_runtime.datasets.importing import bars_of, has_increments
+    from trading_runtime.datasets.manifest import MANIFEST_NAME, load_manifest
+    from trading_runtime.engine.instruments.apart import ask_engine
+    from trading_runtime.errors import UsageError
+    from trading_runtime.storage.folders import open_folder
+
+    known: dict[str, InstrumentFacts] = {}
+    if file is not None:
+        known = ask_engine("read_instruments", [file])
+        if instrument not in known:
+            raise UsageError(f"{file}: does not define {instrument!r}")
+    if not open_folder(target).has(MANIFEST_NAME):
+        return known, ()
+    manifest = load_manifest(target)
+    if file is None:
+        known = ask_engine("facts_by_id", manifest.instruments)
+        if instrument in known and not has_increments(known[instrument], tick, lot):
+            del known[instrument]  # stated otherwise: refused where the two are compared
+    return known, bars_of(manifest, instrument)
 
 
 def _guessed(file: str, instrument: str, given: Mapping[str, Any]) -> tuple[Format, list[str]]:
@@ -296,25 +315,19 @@ def guess(file: Path, instrument: str | None, target: Path | None) -> None:
 
 
 @click.command()
-@click.argument("folder", type=_FILE)
+@click.argument("folder")
 @click.option("--delete", is_flag=True, help="Remove them; without it they are only shown.")
-def gc(folder: Path, *, delete: bool) -> None:
+def gc(folder: str, *, delete: bool) -> None:
     """Show or remove files of the dataset in FOLDER that none of its manifests names.
 
-    An append that was killed may leave such files. Files that an earlier manifest names stay, since
-    a run may have been planned with it.
+    FOLDER may be an address in S3. An append that was killed may leave such files. Files that an
+    earlier manifest names stay, since a run may have been planned with it; in S3, so do those of
+    the last 24 hours, which may belong to an append under way.
     """
-    from trading_runtime.datasets.manifest import load_manifest
-    from trading_runtime.datasets.manifest_index import MANIFESTS_FOLDER
-    from trading_runtime.datasets.verify import unnamed_files
+    from trading_runtime.datasets.garbage import garbage
 
-    earlier = sorted((folder / MANIFESTS_FOLDER).glob("*.json"))
-    names = [path.relative_to(folder).as_posix() for path in earlier]
-    manifests = [load_manifest(folder), *(load_manifest(folder, name) for name in names)]
-    paths = unnamed_files(folder, manifests)
-    for path in paths:
-        say(f"{folder / path}: {(folder / path).stat().st_size:,} bytes")
-        if delete:
-            (folder / path).unlink()
+    found = garbage(folder, delete=delete)
+    for path, size in found.items():
+        say(f"{folder.rstrip('/')}/{path}: {size:,} bytes")
     what = "removed" if delete else "can go; --delete removes them"
-    say(f"{len(paths):,} files that no manifest names{' ' + what if paths else ''}")
+    say(f"{len(found):,} files that no manifest names{' ' + what if found else ''}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import digest
 from trading_runtime.datasets.catalog_files import index_instrument_file
+from trading_runtime.datasets.garbage import alone_in
 from trading_runtime.datasets.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -19,6 +20,7 @@ from trading_runtime.datasets.prepare import (
     series_origins,
     series_sources,
 )
+from trading_runtime.datasets.quality_gate import excluded_days
 from trading_runtime.datasets.series_making import QUARANTINE
 from trading_runtime.datasets.stored_rows import StoredRows
 from trading_runtime.errors import DataError, UsageError
@@ -62,9 +64,21 @@ def append(
 
     Raw files whose bytes were read before are skipped. Raises ``DataError`` for rows that are
     refused, that came late or were changed; ``UsageError`` when the settings are not those that the
-    dataset was made with. In these cases nothing is added.
+    dataset was made with, or another process is changing the dataset. In these cases nothing is
+    added.
     """
     store = open_folder(str(place))
+    with alone_in(store):
+        return _append(loaded, instruments, write_instruments, place, store)
+
+
+def _append(
+    loaded: LoadedPreparation,
+    instruments: Mapping[str, InstrumentFacts],
+    write_instruments: InstrumentWriter,
+    place: str | Path,
+    store: ObjectStore,
+) -> Appended:
     version = version_of(store, MANIFEST_NAME) or ""
     manifest = load_manifest(place)
     sources = series_sources(loaded, instruments)
@@ -76,15 +90,19 @@ def append(
     for source, origin in zip(sources, origins, strict=True):
         entry = entries.get(_key(source))
         known = set() if entry is None else {file.sha256 for file in entry.files}
-        names = {file.name for file in origin.files if file.sha256 not in known}
-        files = [file for file in source.files if file.path.name in names]
-        if files:
-            new.append(replace(source, files=files))
-            kept = tuple(file for file in origin.files if file.name in names)
-            new_origins.append(SeriesOrigin(origin.settings, kept))
+        # A name may be that of files in several folders, so both lists are gone through together.
+        paths = dict.fromkeys(file.path for file in source.files)
+        fresh = {
+            path: file
+            for path, file in zip(paths, origin.files, strict=True)
+            if file.sha256 not in known
+        }
+        if fresh:
+            new.append(replace(source, files=[file for file in source.files if file.path in fresh]))
+            new_origins.append(SeriesOrigin(origin.settings, tuple(fresh.values())))
     if not new:
         return Appended(manifest, 0, 0)
-    stored = [_stored(source, store, manifest) for source in new]
+    stored = [_stored(source, store, manifest, entries) for source in new]
     with Scratch() as scratch:
         partial = scratch.path
         made = make_all(new, partial, stored)
@@ -132,9 +150,16 @@ def _check_settings(
             )
 
 
-def _stored(source: SeriesSource, store: ObjectStore, manifest: Manifest) -> StoredRows | None:
+def _stored(
+    source: SeriesSource,
+    store: ObjectStore,
+    manifest: Manifest,
+    entries: Mapping[_Key, SeriesEntry],
+) -> StoredRows | None:
     files = manifest.files_of([_key(source)])
-    return StoredRows(source, store, files) if files else None
+    entry = entries.get(_key(source))
+    excluded = set() if entry is None else {item.day for item in entry.quarantined}
+    return StoredRows(source, store, files, excluded) if files else None
 
 
 def _grown(  # noqa: PLR0913 - everything a manifest is made of
@@ -155,7 +180,10 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
         gaps += series.gaps.listed
         before = grown.get(_key(source))
         entry = series.entry(origin, source.identifier)
-        grown[_key(source)] = entry if before is None else before.plus(entry)
+        if before is not None:
+            days = excluded_days(before.quarantined, entry.quarantined, series.admitted)
+            entry = replace(before.plus(entry), quarantined=days)
+        grown[_key(source)] = entry
     definitions = {item.id: item for item in manifest.instruments}
     fresh = {source.instrument.id: source.instrument.definition for source in sources}
     missing = [fresh[name] for name in sorted(fresh) if name not in definitions]
@@ -169,7 +197,8 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
     }
     return manifest.model_copy(
         update={
-            "parent": manifest.digest,
+            # Without a new row the digest stays, and no manifest is its own parent.
+            "parent": manifest.digest if files or missing else manifest.parent,
             "instruments": tuple(definitions[name] for name in sorted(definitions)),
             "instrument_files": tuple(
                 sorted((*manifest.instrument_files, *written), key=lambda file: file.path)
@@ -187,14 +216,25 @@ def _put_in_place(
 
     Returns the manifest as it is stored.
     """
+    named = {file.path for file in old.files} | {file.path for file in old.instrument_files}
     for path in sorted(partial.rglob("*")):
         if not path.is_file():
             continue
-        inside = path.relative_to(partial)
-        if inside.parts[0] == QUARANTINE and store.has(inside.as_posix()):
-            inside = inside.with_name(f"{inside.stem}-{new.digest[:12]}{inside.suffix}")
-        store.write(inside.as_posix(), path.read_bytes())
-    store.write(f"{MANIFESTS_FOLDER}/{old.digest}.json", old.to_json().encode())
+        name, content = path.relative_to(partial).as_posix(), path.read_bytes()
+        if store.create(name, content) is not None or store.read(name) == content:
+            continue
+        if name.startswith(f"{QUARANTINE}/"):
+            store.write(f"{name.removesuffix('.csv')}-{new.digest[:12]}.csv", content)
+        elif name in named or not store.has_file_locks:
+            raise DataError(
+                f"{store.url}/{name}: is there with other content and is left alone; if an append "
+                f"that was killed left it, remove it with 'trading-runtime data gc {store.url} "
+                "--delete', and append again"
+            )
+        else:  # what a killed append left: no other process appends
+            store.write(name, content)
+    if new.parent != old.parent:
+        store.write(f"{MANIFESTS_FOLDER}/{old.digest}.json", old.to_json().encode())
     stored, tables = new.to_store()
     for name, content in tables.items():
         store.write(name, content)

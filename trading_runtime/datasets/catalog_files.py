@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trading_runtime.canonical import decimal_text, digest
@@ -94,13 +93,12 @@ class CatalogFile:
                 times = batch.column(0).cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64())
                 if times.null_count:
                     raise DataError(f"{self.path}: ts_init has no value in some rows")
-                chained = pa.concat_arrays([pa.array([last or 0], pa.int64()), times])
-                back = pc.less(chained[1:], chained[:-1])
-                at = pc.index(back, value=True).as_py()
-                if at >= 0:
+                back = np.diff(times.to_numpy(), prepend=last or 0) < 0
+                if back.any():
+                    at = row + int(back.argmax()) + 1
                     raise DataError(
-                        f"{self.path}, row {row + at + 1}: ts_init goes back; rows must be in "
-                        "order of ts_init: write the file again, sorted"
+                        f"{self.path}, row {at}: ts_init goes back; rows must be in order of "
+                        "ts_init: write the file again, sorted"
                     )
                 row += len(times)
                 last = times[-1].as_py() if len(times) else last

@@ -219,16 +219,17 @@ def _ticks_by_floats(
     floats = texts.cast(pl.Float64, strict=False).to_numpy()
     power = float(10**increment.digits)
     # A text that is not a number is a NaN, for which this is false.
-    if not (floats.min() >= 0 and floats.max() * power < 10.0**_DISTINCT_DIGITS):
+    least, most = floats.min(), floats.max()
+    if not (least >= 0 and most * power < 10.0**_DISTINCT_DIGITS):
+        return None
+    if np.rint(most * (power / increment.units)) > _most_ticks(increment, largest):
         return None
     nearest = np.rint(floats * (power / increment.units))
-    if nearest.max() > _most_ticks(increment, largest):
-        return None
     # The quotient of two whole numbers that floats hold is rounded once, as the text is.
     if not np.array_equal(nearest * increment.units / power, floats):
         return None
     zero = pl.Series("fault", [None], pl.String).new_from_index(0, len(nearest))
-    if nearest.min() == 0:
+    if np.rint(least * (power / increment.units)) == 0:
         if texts.str.contains(_EXPONENT).any():
             return None
         zero = zero.set(pl.Series(nearest == 0), Fault.ZERO.value)
@@ -347,10 +348,15 @@ def _product(values: NDArray[np.int64], factor: int) -> NDArray[np.uint64]:
     whole, half, low_bits = np.uint64(factor), np.uint64(32), np.uint64(2**32 - 1)
     low, high = whole & low_bits, whole >> half
     bits = values.view(np.uint64)
+    found = np.empty((len(values), 2), np.uint64)
+    if len(values) and bits.max() <= low_bits:
+        # Most numbers of ticks have no upper half.
+        found[:, 0] = bits * whole
+        found[:, 1] = (bits * high + ((bits * low) >> half)) >> half
+        return found
     low_values, high_values = bits & low_bits, bits >> half
     middle = high_values * low + ((low_values * low) >> half)
     other = low_values * high + (middle & low_bits)
-    found = np.empty((len(values), 2), np.uint64)
     found[:, 0] = bits * whole
     found[:, 1] = high_values * high + (middle >> half) + (other >> half)
     if len(values) and values.min() < 0:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from trading_runtime.datasets.formats import Format
+    from trading_runtime.datasets.instrument_facts import InstrumentFacts
+    from trading_runtime.datasets.manifest import Manifest
 
 _PLACE = Path("data import")
 """What messages name instead of a data file."""
@@ -83,6 +85,27 @@ class ImportOptions:
     """The currency of prices, when the symbol does not say it."""
     changes: Mapping[str, Any] | None = None
     """Further settings of the series."""
+    known_bars: Sequence[str] = ()
+    """What the dataset to add to has of the instrument, such as ``1-MINUTE-LAST``."""
+
+
+def bars_of(manifest: Manifest, instrument: str) -> tuple[str, ...]:
+    """Return length and price of the bars that a dataset has of an instrument."""
+    return tuple(
+        series.identifier.removeprefix(f"{instrument}-").removesuffix("-EXTERNAL")
+        for series in manifest.series()
+        if (series.type, series.instrument_id) == ("bars", instrument)
+    )
+
+
+def has_increments(facts: InstrumentFacts, tick: str | None, lot: str | None) -> bool:
+    """Whether an instrument has the increments that are given; those that are not may be any."""
+    try:
+        return (tick is None or Decimal(tick) == facts.price_increment) and (
+            lot is None or Decimal(lot) == facts.size_increment
+        )
+    except ArithmeticError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -115,9 +138,9 @@ def plan_import(
     bars = [item for item in loaded.preparation.series if isinstance(item, BarSeries)]
     given = options.bar is not None or all("bar" in entry for entry in form.series)
     if bars and not given:
-        bar = _bar_of(find_files(loaded.inputs(bars[0])))
+        bar, source = _bar_or_known(find_files(loaded.inputs(bars[0])), options.known_bars)
         options = replace(options, bar=bar)
-        found.append(f"bar          {bar}, from the distance of the rows; --bar says another")
+        found.append(f"bar          {bar}, {source}; --bar says another")
         loaded = _load(_document(form, paths, options))
     instrument = _instrument(form, loaded, options, found) if defines else None
     if form.note is not None:
@@ -179,6 +202,26 @@ def _load(document: dict[str, Any]) -> LoadedPreparation:
             for fault in error.errors()
         )
         raise UsageError("\n".join(f"data import: {fault}" for fault in faults)) from error
+
+
+def _bar_or_known(files: Sequence[RawFile], known: Sequence[str]) -> tuple[str, str]:
+    """Return the specification of bars in ``files``, and where it is from.
+
+    The rows of one day may be further apart than bars are, so for a dataset that has bars of the
+    instrument, rows at another distance do not say what they are.
+    """
+    try:
+        bar = _bar_of(files)
+    except UsageError:
+        if len(known) != 1:
+            raise
+        return known[0], "as the dataset has"
+    if known and bar not in known:
+        raise UsageError(
+            f"{files[0].name}: its rows are as far apart as bars of {bar}, and the dataset has "
+            f"{', '.join(known)}; give --bar"
+        )
+    return bar, "from the distance of the rows"
 
 
 def _bar_of(files: Sequence[RawFile]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, PlainSerializer, PlainValidator
 
-from trading_runtime.canonical import digest
+from trading_runtime.canonical import digest, digest_of_parsed
 from trading_runtime.datasets.manifest_entries import (
     DataFile,
     Gap,
@@ -277,10 +277,17 @@ def read_manifest(text: str, where: str, read: ReadObject) -> Manifest:
 def _indexed(content: dict[str, Any], stated: Any, read: ReadObject) -> tuple[Manifest, bool]:
     """Return the manifest of a large dataset, and whether its seal matches."""
     sealed = _sealed(content | {"digest": stated})
-    sound = content.pop("seal") == digest(sealed)
+    sound = content.pop("seal") == digest_of_parsed(sealed)
     index = Index.model_validate_json(json.dumps(content.pop("index")))
-    manifest = Manifest.model_validate_json(json.dumps(content | {"files": []}))
-    indexed = {"files": IndexedFiles(index, read, str(stated)), "gaps": IndexedGaps(index, read)}
+    # Thousands of definitions, which a model would encode and parse once more.
+    definitions = content.pop("instruments")
+    rest: dict[str, Any] = {"instruments": [], "files": []}
+    manifest = Manifest.model_validate_json(json.dumps(content | rest))
+    indexed = {
+        "instruments": tuple(map(_definition, definitions)),
+        "files": IndexedFiles(index, read, str(stated)),
+        "gaps": IndexedGaps(index, read),
+    }
     return manifest.model_copy(update=indexed), sound
 
 

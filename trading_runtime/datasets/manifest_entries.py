@@ -152,6 +152,8 @@ class ExcludedDay:
     day: str
     rows: int
     reasons: tuple[str, ...]
+    first: str | None = None
+    """The instant of the first row; a dataset of an earlier version does not state it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 _WIDE, _NARROW = 16, 8
 """Bytes of a number with 16 decimal places, and of one with 9."""
@@ -33,6 +32,8 @@ def _decimals(column: Any) -> Any:
             pa.decimal128(38, 16), len(column), column.buffers(), offset=column.offset
         )
     if kind.byte_width == _NARROW:
+        import pyarrow.compute as pc  # takes long to import
+
         whole = pa.Array.from_buffers(
             pa.int64(), len(column), column.buffers(), offset=column.offset
         )

@@ -2,28 +2,103 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from trading_runtime.datasets.data_file import BarSeries
 from trading_runtime.datasets.manifest_entries import ExcludedDay
-from trading_runtime.units import DAY, format_duration, format_instant, parse_duration
+from trading_runtime.units import (
+    DAY,
+    format_duration,
+    format_instant,
+    instant_text,
+    parse_duration,
+    parse_instant,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from trading_runtime.datasets.data_file import Series
     from trading_runtime.datasets.series_settings import Gate
 
 _PRICE = {"bars": "close", "trades": "price", "mark_prices": "value", "index_prices": "value"}
 
 
+class Standing(NamedTuple):
+    """What a dataset has before the first row that is judged."""
+
+    rows: int
+    """Rows of the same day."""
+    last: int | None
+    """Time of the last of these."""
+    price: float | None
+    """The last price of all, in ticks."""
+
+
+def gate_day(series: Series, ts: int) -> str:
+    """Return the day that a row counts for: a bar that closes at midnight ends the day before."""
+    return format_instant((ts - _shift(series)) // DAY * DAY)[:10]
+
+
+def _shift(series: Series) -> int:
+    return 1 if isinstance(series, BarSeries) else 0
+
+
+def standing_of(rows: pl.DataFrame, since: int, kind: str, tick: float) -> Standing:
+    """Return what stored ``rows`` in time order mean for a day that begins at ``since``."""
+    times = rows["ts_init"].dt.epoch("ns")
+    today = times.filter(times >= since)
+    names = {"bid": "bid_price", "ask": "ask_price"} if kind == "quotes" else {}
+    named = rows.rename({theirs: ours for ours, theirs in names.items()})
+    prices = _prices(named, kind) if rows.height else None
+    price = None if prices is None else float(prices[-1]) / tick
+    return Standing(len(today), int(today[-1]) if len(today) else None, price)
+
+
+def excluded_days(
+    before: Sequence[ExcludedDay], new: Sequence[ExcludedDay], admitted: Mapping[str, int]
+) -> tuple[ExcludedDay, ...]:
+    """Return the days that are kept out after rows were added.
+
+    ``admitted`` has the time of the first row of each day that passed. A day counts as judged again
+    when its rows begin where they began before, or earlier; else rows of it are still missing.
+    """
+    days = {item.day: item for item in before}
+    for day, first in admitted.items():
+        old = days.get(day)
+        if old is not None and (old.first is None or first <= parse_instant(old.first)):
+            del days[day]
+    for item in new:
+        old = days.get(item.day)
+        if old is None or old.first is None or (item.first or "") <= old.first:
+            days[item.day] = item
+            continue
+        reasons = tuple(dict.fromkeys([*old.reasons, *item.reasons]))
+        days[item.day] = replace(old, rows=old.rows + item.rows, reasons=reasons)
+    return tuple(days[day] for day in sorted(days))
+
+
 class QualityGate:
     """Lets through days that meet the gate's conditions."""
 
-    def __init__(self, gate: Gate, kind: str) -> None:
+    def __init__(
+        self, gate: Gate, series: Series, before: Callable[[int, int], Standing] | None = None
+    ) -> None:
+        """``before`` returns what the dataset has of a day that begins at an instant, up to a row.
+
+        Its arguments are the row's time and that instant.
+        """
         self.quarantined: list[ExcludedDay] = []
+        self.admitted: dict[str, int] = {}
+        """The time of the first row of each day that passed."""
         self._gate = gate
-        self._kind = kind
+        self._series = series
+        self._kind: str = series.type
+        self._before = before
+        self._standing = Standing(0, None, None)
         self._last_price: float | None = None
 
     def days(self, frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -31,7 +106,14 @@ class QualityGate:
         day: int | None = None
         parts: list[pl.DataFrame] = []
         for frame in frames:
-            for (key,), rows in frame.with_columns(day=pl.col("ts") // DAY).partition_by(
+            shift = _shift(self._series)
+            if self._before is not None:
+                first = int(frame["ts"][0])
+                self._standing = self._before(first, (first - shift) // DAY * DAY + shift)
+                self._last_price, self._before = self._standing.price, None
+            for (key,), rows in frame.with_columns(
+                day=(pl.col("ts") - shift) // DAY
+            ).partition_by(
                 "day", as_dict=True, include_key=False, maintain_order=True
             ).items():  # fmt: skip
                 if key != day and parts:
@@ -45,20 +127,26 @@ class QualityGate:
     def _judged(self, day: int, rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
         prices = _prices(rows, self._kind)
         reasons = list(self._reasons(rows, prices))
+        self._standing = Standing(0, None, None)
+        text, first = format_instant(day * DAY)[:10], int(rows["ts"][0])
         if not reasons:
+            self.admitted[text] = first
             if prices is not None:
                 self._last_price = float(prices[-1])
             yield rows
             return
-        text = format_instant(day * DAY)[:10]
-        self.quarantined.append(ExcludedDay(text, rows.height, tuple(reasons)))
+        excluded = ExcludedDay(text, rows.height, tuple(reasons), instant_text(first))
+        self.quarantined.append(excluded)
 
     def _reasons(self, rows: pl.DataFrame, prices: pl.Series | None) -> Iterator[str]:
         gate = self._gate
-        if gate.min_rows_per_day is not None and rows.height < gate.min_rows_per_day:
-            yield f"{rows.height:,} rows; min_rows_per_day is {gate.min_rows_per_day:,}"
+        count = rows.height + self._standing.rows
+        if gate.min_rows_per_day is not None and count < gate.min_rows_per_day:
+            yield f"{count:,} rows; min_rows_per_day is {gate.min_rows_per_day:,}"
         if gate.max_gap is not None:
-            longest = int(rows["ts"].diff().max() or 0)  # type: ignore[arg-type]
+            since = pl.Series([self._standing.last], dtype=pl.Int64)
+            times = pl.concat([since, rows["ts"]]).drop_nulls()
+            longest = int(times.diff().max() or 0)  # type: ignore[arg-type]
             if longest > parse_duration(gate.max_gap):
                 yield f"no rows for {format_duration(longest)}; max_gap is {gate.max_gap}"
         if gate.max_spread is not None and self._kind == "quotes":

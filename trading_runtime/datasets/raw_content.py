@@ -93,8 +93,10 @@ _UNPACKERS: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
 
 def raw_sha256(path: RawPath) -> str:
     """Return the sha256 of a file as stored."""
-    found = hashlib.sha256()
     with path.open("rb") as file:
+        if isinstance(file, io.BufferedReader):
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        found = hashlib.sha256()
         while part := file.read(_HASHED_BYTES):
             found.update(part)
     return found.hexdigest()

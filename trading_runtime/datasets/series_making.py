@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import shutil
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -25,7 +26,7 @@ from trading_runtime.datasets.data_file import (
 )
 from trading_runtime.datasets.gaps import DEFAULT_TICK_GAP, NO_GAP, GapFinder, Gaps
 from trading_runtime.datasets.manifest_entries import GapCounts, SeriesEntry
-from trading_runtime.datasets.quality_gate import QualityGate
+from trading_runtime.datasets.quality_gate import QualityGate, Standing, standing_of
 from trading_runtime.datasets.row_checks import RowChecks, RowProblems
 from trading_runtime.datasets.row_order import in_order_of_time
 from trading_runtime.datasets.slices import folder_name
@@ -34,7 +35,7 @@ from trading_runtime.errors import DataError
 from trading_runtime.units import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from trading_runtime.datasets.manifest_entries import DataFile, ExcludedDay, SeriesOrigin
@@ -62,6 +63,8 @@ class MadeSeries:
     """Rows left out because the file before ended with the same row."""
     quarantined: tuple[ExcludedDay, ...] = ()
     """Days that the quality gate excluded, with their reasons."""
+    admitted: Mapping[str, int] = field(default_factory=dict)
+    """Days that it let through, each with the time of its first row."""
 
     def entry(self, origin: SeriesOrigin, identifier: str) -> SeriesEntry:
         """Return what the manifest states of the series."""
@@ -97,14 +100,17 @@ def make_series(
     writer = SeriesWriter(source, dataset, stored.rows if stored is not None else 0)
     last = stored.last if stored is not None else None
     gaps = GapFinder(source.identifier, _usual_spacing(source), last)
-    gate = QualityGate(series.gate, series.type) if series.gate is not None else None
+    gate = _gate(source, stored)
+    source.known_until = last
     has_ids = isinstance(series, TradeSeries) and series.columns.trade_id is not None
     ids = TradeIds(scratch / "ids") if has_ids else None
     try:
         frames = _kept(source, problems, scratch)
+        if gate is not None:
+            frames = gate.days(frames)
         if stored is not None:
             frames = _only_new(stored, frames, problems)
-        for frame in frames if gate is None else gate.days(frames):
+        for frame in frames:
             gaps.add(frame["ts"])
             if ids is not None:
                 ids.take(frame)
@@ -127,9 +133,22 @@ def make_series(
         dropped=_quarantine(source, problems, dataset),
         gaps=gaps.found(),
         quarantined=tuple(quarantined),
+        admitted=gate.admitted if gate is not None and stored is not None else {},
         known=stored.known if stored is not None else 0,
         repeated=problems.repeated,
     )
+
+
+def _gate(source: SeriesSource, stored: StoredRows | None) -> QualityGate | None:
+    if source.series.gate is None:
+        return None
+    before = partial(_standing, source, stored) if stored is not None else None
+    return QualityGate(source.series.gate, source.series, before)
+
+
+def _standing(source: SeriesSource, stored: StoredRows, first: int, since: int) -> Standing:
+    tick = float(source.instrument.price_increment)
+    return standing_of(stored.before(first, since), since, source.series.type, tick)
 
 
 def _only_new(
@@ -138,6 +157,7 @@ def _only_new(
     for frame in frames:
         new = stored.only_new(frame, problems)
         if new.height:
+            stored.check_ids(new, problems)
             yield new
 
 
@@ -197,6 +217,8 @@ def _quarantine(source: SeriesSource, problems: RowProblems, dataset: Path) -> d
     """Write the rows that were left out, with location and reason, and return their number."""
     reasons: dict[tuple[int, int], str] = {}
     for bad in problems.dropped:
+        if bad.row < source.known_rows.get(bad.file, 0):
+            continue
         reasons.setdefault((bad.file, bad.row), bad.reason)
     if not reasons:
         return {}

@@ -44,7 +44,7 @@ from trading_runtime.datasets.splits import adjusted, factors
 from trading_runtime.datasets.symbols import Symbols
 from trading_runtime.datasets.time_columns import TimeFault, dates_alone, read_times
 from trading_runtime.datasets.time_doubts import TimeDoubts
-from trading_runtime.datasets.time_formats import EPOCH, EPOCH_DIGITS
+from trading_runtime.datasets.time_formats import EPOCH, EPOCH_DIGITS, fitting_unit
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import DAY
 
@@ -57,9 +57,6 @@ if TYPE_CHECKING:
 
 
 _USUAL_FIRST = 31 * 86_400 * 10**9
-_CENTURY = 946_684_800 * 10**9
-"""2000-01-01; three times as much is 2059."""
-
 RATE = Increment(1, 16)
 """Funding rates are read in units of the catalog's last digit."""
 _LEAD = 10**9
@@ -77,6 +74,10 @@ class SeriesSource:
     """Values that were rounded to the tick, by column."""
     snapped: dict[str, int] = field(default_factory=dict)
     """Values that were off the tick by floating-point noise, by column."""
+    known_until: int | None = None
+    """``ts_init`` of the last row that the dataset has: rows up to there were counted before."""
+    known_rows: dict[int, int] = field(default_factory=dict)
+    """How many rows of each file, from its start, were counted before."""
 
     _sides: pl.DataFrame | None = None
     """The last bid and ask, where a blank one means that it is unchanged."""
@@ -154,13 +155,12 @@ class SeriesSource:
             roles = column_roles(file.settings)
             columns = symbols.columns(file, roles) if symbols is not None else {}
             is_empty = True
-            for raw in file.blocks(
-                {**roles, **columns}, whole=_whole_columns(file.settings, roles)
-            ):
+            whole = _whole_columns(file.settings, roles)
+            for raw in file.blocks({**roles, **columns}, whole=whole):
                 is_empty = False
                 if symbols is not None:
                     symbols.take(raw)
-                frame = _read_block(self, index, raw.drop(columns) if columns else raw, problems)
+                frame = self._read(index, raw.drop(columns) if columns else raw, problems)
                 doubts.take(file, raw["timestamp"], frame["ts"])
                 yield frame
             if is_empty and not file.settings.where:
@@ -171,6 +171,21 @@ class SeriesSource:
             symbols.check()
         if not problems:
             doubts.check()
+
+    def _read(self, index: int, raw: pl.DataFrame, problems: RowProblems) -> pl.DataFrame:
+        """Return the rows of a block; what is counted in those that the dataset has is not."""
+        frame = _read_block(self, index, raw, problems)
+        if self.known_until is None:
+            return frame
+        known = frame.filter(pl.col("ts") <= self.known_until)["row"].max()
+        if known is not None:
+            self.known_rows[index] = int(known) + 1  # type: ignore[arg-type]
+            again = replace(self, rounded={}, snapped={})
+            old = raw.filter(pl.col("row") <= known)
+            _read_block(again, index, old, RowProblems(self.files, drops=problems.drops))
+            for counts, before in ((self.rounded, again.rounded), (self.snapped, again.snapped)):
+                counts.update({name: counts[name] - count for name, count in before.items()})
+        return frame
 
     def _order(self) -> list[int]:
         """Return the files' indices in the order of their first times."""
@@ -419,17 +434,6 @@ def _next_year() -> int:
     return dt.datetime.now(dt.UTC).year + 1
 
 
-def _fitting_unit(value: object) -> str:
-    """Return a hint about the unit in which a number is a time in this century, if there is one."""
-    text = str(value).partition(".")[0]
-    if not text.isdecimal():
-        return "see 'timestamp_format' in the data file"
-    for unit, digits in EPOCH_DIGITS.items():
-        if _CENTURY <= int(text) * 10**digits < _CENTURY * 3:
-            return f"see 'timestamp_format': the numbers may count {unit}"
-    return "see 'timestamp_format' in the data file"
-
-
 def _closes(opens: pl.Series, series: BarSeries, length: BarLength | None) -> pl.Series:
     if length is None:
         return opens
@@ -494,7 +498,7 @@ def _report_times(block: _Block, role: str, faults: pl.Series) -> None:
             first = raw.filter(wrong)[0]
             value = "" if fault is TimeFault.MISSING else f" {shown(first)}"
             if fault in {TimeFault.OUT_OF_RANGE, TimeFault.UNUSUAL, TimeFault.UNREADABLE}:
-                unit = _fitting_unit(first)
+                unit = fitting_unit(first)
                 remedy = f"{unit}, {advice}" if fault is TimeFault.UNUSUAL else unit
             else:
                 remedy = advice

@@ -9,11 +9,20 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from trading_runtime.datasets.catalog_files import table_of
-from trading_runtime.datasets.data_file import TradeSeries
+from trading_runtime.datasets.data_file import (
+    BookDeltaSeries,
+    BookDepthSeries,
+    CustomSeries,
+    QuoteSeries,
+    StatusSeries,
+    TradeSeries,
+)
+from trading_runtime.datasets.quality_gate import gate_day
+from trading_runtime.datasets.row_checks import shown
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from trading_runtime.datasets.manifest_entries import DataFile
     from trading_runtime.datasets.row_checks import RowProblems
@@ -21,12 +30,23 @@ if TYPE_CHECKING:
     from trading_runtime.storage.object_store import ObjectStore
 
 
+_SHARING = (
+    TradeSeries, QuoteSeries, BookDeltaSeries, BookDepthSeries, StatusSeries, CustomSeries,
+)  # fmt: skip
+"""Series that may have several rows of one time, in different files."""
+
+
 class StoredRows:
     """What a dataset has of one series, and how far new rows match it."""
 
     def __init__(
-        self, source: SeriesSource, dataset: ObjectStore, files: Sequence[DataFile]
+        self,
+        source: SeriesSource,
+        dataset: ObjectStore,
+        files: Sequence[DataFile],
+        excluded: Collection[str] = (),
     ) -> None:
+        """``excluded`` are the days that the quality gate has kept out so far."""
         self.last = files[-1].row_groups[-1].last
         """``ts_init`` of the last row."""
         self.rows = sum(file.rows for file in files)
@@ -35,39 +55,130 @@ class StoredRows:
         self._source = source
         self._dataset = dataset
         self._files = files
+        self._excluded = excluded
         self._rest: Iterator[pl.DataFrame] | None = None
         self._buffer: pl.DataFrame | None = None
+        self._ids: pl.Series | None = None
 
     def only_new(self, frame: pl.DataFrame, problems: RowProblems) -> pl.DataFrame:
         """Return the rows after the last stored one.
 
         Rows up to there are compared with the stored ones, one by one; the first difference is
-        recorded: the row came late, or was changed.
+        recorded: the row came late, or was changed. Further rows of the very last time are new
+        where a series may have several of one time, as they are when files are prepared at once.
         """
         if int(frame["ts"][0]) > self.last:
             return frame
         end = int(frame["ts"].search_sorted(self.last, side="right"))
         old, new = frame.head(end), frame.slice(end)
         ours = self._comparable(pl.DataFrame(pl.from_arrow(table_of(self._source, old))))
-        stored = self._next(int(old["ts"][0]), old.height).select(ours.columns)
-        same = stored.height == ours.height and stored.equals(ours)
-        if same:
-            self.known += old.height
-            return new
+        if self._rest is None:
+            self._begin(int(old["ts"][0]), ours)
+        stored = self._next(old.height).select(ours.columns)
+        count = stored.height
+        if stored.equals(ours.head(count)) and self._may_follow(ours.slice(count)):
+            self.known += count
+            return frame.slice(count)
         at = _first_difference(stored, ours)
         here = int(old["ts"][at])
         is_there = at < stored.height and stored["ts_init"][at] == ours["ts_init"][at]
+        is_excluded = gate_day(self._source.series, here) in self._excluded
         what = (
             f"is not the row of {format_instant(here)} that the dataset has: it was changed"
             if is_there
             else f"of {format_instant(here)} came late: the dataset goes to "
             f"{format_instant(self.last)} and has no such row"
+            f"{', since the quality gate kept its day out' if is_excluded else ''}"
         )
         problems.add(
             "late", int(old["file"][at]), old["row"].slice(at, 1), f"the row {what}",
-            "rebuild the dataset with 'data prepare --force', or append only newer rows",
+            "make the dataset again in another folder, or append only newer rows",
         )  # fmt: skip
         return new
+
+    def check_ids(self, frame: pl.DataFrame, problems: RowProblems) -> None:
+        """Record new trades with an id of the last stored file; older files are not looked at."""
+        series = self._source.series
+        if not isinstance(series, TradeSeries) or series.columns.trade_id is None:
+            return
+        if self._ids is None:
+            self._ids = pl.concat([rows for _, rows in self._groups(self._files[-1])])["trade_id"]
+        numbers, known = (
+            ids.cast(pl.Int64, strict=False) for ids in (frame["trade_id"], self._ids)
+        )
+        if not numbers.null_count() + known.null_count() and numbers.min() > known.max():  # type: ignore[operator]
+            return
+        again = frame.filter(pl.col("trade_id").is_in(self._ids.implode()))
+        for index in again["file"].unique(maintain_order=True):
+            rows = again.filter(pl.col("file") == index)
+            problems.add(
+                "duplicate", int(index), rows["row"],
+                f"trade_id {shown(rows['trade_id'][0])} is already that of a row of the dataset",
+                "keep one of them",
+            )  # fmt: skip
+
+    def before(self, first: int, since: int) -> pl.DataFrame:
+        """Return the stored rows from ``since`` to before ``first``, at least the last before it.
+
+        All times are ``ts_init``, nanoseconds.
+        """
+        earlier = [
+            (entry, group)
+            for entry in self._files
+            for group in entry.row_groups
+            if group.first < first
+        ]
+        near = [item for item in earlier if item[1].last >= since] or earlier[-1:]
+        paths = {entry.path for entry, _ in near}
+        indices = {(entry.path, group.index) for entry, group in near}
+        parts = [
+            rows
+            for entry in self._files
+            if entry.path in paths
+            for index, rows in self._groups(entry)
+            if (entry.path, index) in indices
+        ]
+        rows = pl.concat(parts) if parts else next(self._from(self.last)).clear()
+        rows = rows.filter(pl.col("ts_init").dt.epoch("ns") < first)
+        within = rows.filter(pl.col("ts_init").dt.epoch("ns") >= since)
+        return within if within.height else rows.tail(1)
+
+    def _begin(self, first: int, ours: pl.DataFrame) -> None:
+        """Find the stored row with which new rows begin."""
+        self._rest = self._from(first)
+        parts: list[pl.DataFrame] = []
+        count = 0
+        for part in self._rest:
+            parts.append(part)
+            count += int((part["ts_init"].dt.epoch("ns") == first).sum())
+            if sum(each.height for each in parts) >= count + ours.height:
+                break
+        if not parts:
+            return
+        rows = pl.concat(parts)
+        same = rows.head(count).select(ours.columns)
+        places = [at for at, row in enumerate(same.iter_rows()) if row == ours.row(0)]
+        for at in places:
+            shared = min(rows.height - at, ours.height)
+            if rows.slice(at, shared).select(ours.columns).equals(ours.head(shared)):
+                self._buffer = rows.slice(at)
+                return
+        goes_on = first == self.last and self._may_follow(ours)
+        self._buffer = rows.slice(count) if goes_on else rows
+
+    def _may_follow(self, rows: pl.DataFrame) -> bool:
+        """Whether rows up to the last stored time may come after all stored ones."""
+        if not rows.height:
+            return True
+        if int(rows["ts_init"].dt.epoch("ns")[0]) != self.last:
+            return False
+        series = self._source.series
+        if not isinstance(series, _SHARING):
+            return False
+        if isinstance(series, TradeSeries) and series.columns.trade_id is not None:
+            known = pl.concat(self._from(self.last))["trade_id"]
+            return not rows["trade_id"].is_in(known.implode()).any()
+        return True
 
     def _comparable(self, rows: pl.DataFrame) -> pl.DataFrame:
         series = self._source.series
@@ -75,13 +186,11 @@ class StoredRows:
             rows = rows.drop("trade_id", strict=False)
         return rows.with_columns(pl.col(pl.Categorical).cast(pl.String))
 
-    def _next(self, first: int, count: int) -> pl.DataFrame:
-        """Return the next ``count`` stored rows; the first call starts at ``first``."""
-        if self._rest is None:
-            self._rest = self._from(first)
+    def _next(self, count: int) -> pl.DataFrame:
+        """Return the next ``count`` stored rows, fewer at their end."""
         parts = [] if self._buffer is None else [self._buffer]
         while sum(part.height for part in parts) < count:
-            part = next(self._rest, None)
+            part = next(self._rest, None) if self._rest is not None else None
             if part is None:
                 break
             parts.append(part)
@@ -96,13 +205,17 @@ class StoredRows:
         for entry in self._files:
             if entry.row_groups[-1].last < first:
                 continue
-            with pq.ParquetFile(io.BytesIO(self._dataset.read(entry.path))) as file:
-                for group in entry.row_groups:
-                    if group.last < first:
-                        continue
+            for _, rows in self._groups(entry, first):
+                times = rows["ts_init"].dt.epoch("ns")
+                yield rows.slice(int(times.search_sorted(first, "left")))
+
+    def _groups(self, entry: DataFile, first: int = 0) -> Iterator[tuple[int, pl.DataFrame]]:
+        """Yield index and rows of the row groups of a file that end at ``first`` or later."""
+        with pq.ParquetFile(io.BytesIO(self._dataset.read(entry.path))) as file:
+            for group in entry.row_groups:
+                if group.last >= first:
                     rows = pl.DataFrame(pl.from_arrow(file.read_row_group(group.index)))
-                    times = rows["ts_init"].dt.epoch("ns")
-                    yield self._comparable(rows.slice(int(times.search_sorted(first, "left"))))
+                    yield group.index, self._comparable(rows)
 
 
 def _first_difference(stored: pl.DataFrame, ours: pl.DataFrame) -> int:

@@ -147,3 +147,18 @@ def check_time_zone(name: str) -> str:
             f"{name!r} is not an IANA time zone{hint}; write such as 'UTC' or 'America/New_York'"
         ) from error
     return name
+
+
+_CENTURY = 946_684_800 * 10**9
+"""2000-01-01; three times as much is 2059."""
+
+
+def fitting_unit(value: object) -> str:
+    """Return a hint about the unit in which a number is a time in this century, if there is one."""
+    text = str(value).partition(".")[0]
+    if not text.isdecimal():
+        return "see 'timestamp_format' in the data file"
+    for unit, digits in EPOCH_DIGITS.items():
+        if _CENTURY <= int(text) * 10**digits < _CENTURY * 3:
+            return f"see 'timestamp_format': the numbers may count {unit}"
+    return "see 'timestamp_format' in the data file"

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trading_runtime.datasets.catalog_files import CatalogFile
+from trading_runtime.datasets.garbage import unnamed_files
 from trading_runtime.datasets.manifest import Manifest, load_manifest
-from trading_runtime.datasets.manifest_entries import DataFile, DataType, InstrumentFile
+from trading_runtime.datasets.manifest_entries import DataFile, InstrumentFile
 from trading_runtime.datasets.manifest_index import MANIFESTS_FOLDER
 from trading_runtime.errors import DataError
 from trading_runtime.storage.files import file_sha256
+from trading_runtime.storage.folders import LocalFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -43,7 +44,7 @@ def verify(folder: Path) -> Verification:
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         found = list(pool.map(lambda file: _damage(folder, file), files))
     earlier, broken = _chain(folder, manifest)
-    extra = unnamed_files(folder, [manifest, *earlier])
+    extra = unnamed_files(LocalFolder(folder), [manifest, *earlier])
     damages = [damage for damage in found if damage is not None]
     damages += [
         f"{folder / path}: is not in the manifest; 'trading-runtime data gc' removes it, "
@@ -67,30 +68,12 @@ def _of_index(folder: Path, manifest: Manifest) -> list[str]:
     return []
 
 
-def unnamed_files(folder: Path, manifests: Sequence[Manifest]) -> list[str]:
-    """Return the files of market data, instruments and tables that no manifest names."""
-    known: set[str] = set()
-    for manifest in manifests:
-        known |= {file.path for file in manifest.files}
-        known |= {file.path for file in manifest.instrument_files}
-        if manifest.index is not None:
-            known |= {table.path for table in manifest.index.tables}
-    data = {f"data/{kind}" for kind in DataType}
-    parents = {"/".join(path.split("/")[:2]) for path in known} | data | {MANIFESTS_FOLDER}
-    return sorted(
-        path
-        for parent in parents
-        for path in (
-            found.relative_to(folder).as_posix() for found in (folder / parent).rglob("*.parquet")
-        )
-        if path not in known
-    )
-
-
 def _chain(folder: Path, manifest: Manifest) -> tuple[list[Manifest], list[str]]:
     """Return the dataset's manifests from before rows were added, and what is wrong with them."""
     earlier: list[Manifest] = []
-    while manifest.parent is not None:
+    seen: set[str] = set()
+    while manifest.parent is not None and manifest.parent not in seen:
+        seen.add(manifest.parent)
         name = f"{MANIFESTS_FOLDER}/{manifest.parent}.json"
         path = folder / name
         if not path.exists():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trading_runtime.planning.piece_table import TablePieces
 from trading_runtime.records.plan import ReturnDays
-from trading_runtime.records.planned_data import NUMBER, PART, ROWS_AT_ONCE, numbered
+from trading_runtime.records.planned_data import NUMBER, PART, numbered
 from trading_runtime.sequences import in_batches
 from trading_runtime.units import day_of
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from trading_runtime.planning.partitions import Partition
+
+_ROWS_AT_ONCE = 100_000
+"""Row groups of several partitions whose days are found together."""
 
 
 def planned_days(partitions: Sequence[Partition], *, every_day: bool) -> ReturnDays:
@@ -68,7 +71,7 @@ def _days_of_tables(
     import polars as pl
 
     first, last, end = pl.col("first"), pl.col("last"), pl.col("end")
-    for some in in_batches(partitions, lambda item: len(item[1]), ROWS_AT_ONCE):
+    for some in in_batches(partitions, lambda item: len(item[1]), _ROWS_AT_ONCE):
         windows = pl.DataFrame(
             [(number, item.start, item.end - 1) for number, (item, _) in enumerate(some)],
             schema={PART: pl.UInt32, "start": pl.Int64, "end": pl.Int64},

@@ -154,16 +154,15 @@ def partition_digests(
         for batch in in_batches(pairs, lambda pair: len(pair[1].numbers), ROWS_AT_ONCE):
             texts = canonical_jsons([data for _, data in batch])
             for (item, _), text in zip(batch, texts, strict=True):
-                # Thousands of series: as text, and their definitions once for all windows.
-                window = PartitionInputs(
-                    (), item.start, item.end, item.warmup_start, (), item.data_end
+                # Thousands of series or windows: the canonical JSON of ``PartitionInputs``, written
+                # out, with the definitions once for all windows.
+                known_end = "" if item.data_end is None else f'"data_end":{item.data_end},'
+                stated = (
+                    f'{{"data":{text},{known_end}"end":{item.end},'
+                    f'"instruments":{definitions(item.instruments)},'
+                    f'"start":{item.start},"warmup_start":{item.warmup_start}}}'
                 )
-                stated = {key: str(value) for key, value in window.to_document().items()} | {
-                    "instruments": definitions(item.instruments),
-                    "data": text,
-                }
-                inner = ",".join(f'"{key}":{value}' for key, value in sorted(stated.items()))
-                yield hashlib.sha256(f"{{{inner}}}".encode()).hexdigest()
+                yield hashlib.sha256(stated.encode()).hexdigest()
 
 
 def _table(partition: PlannedPartition) -> int | None:
@@ -180,7 +179,10 @@ def task_id(common_digest: str, config: Mapping[str, Any], partition_digest: str
 
 def task_id_of_digests(common_digest: str, config_digest: str, partition_digest: str) -> str:
     """Return the id of a task from the digests of its inputs' parts."""
-    return digest({"common": common_digest, "config": config_digest, "partition": partition_digest})
+    # The canonical JSON of these three, written out: a plan has up to millions of tasks.
+    digests = ("common", common_digest), ("config", config_digest), ("partition", partition_digest)
+    text = ",".join(f'"{name}":"{value}"' for name, value in digests)
+    return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()
 
 
 def encode_values(value: Any) -> Any:

@@ -24,8 +24,8 @@ import datetime as dt
 import difflib
 import itertools
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.config.experiment import PartitionUnit
 from trading_runtime.datasets.manifest_entries import DataType
@@ -139,9 +139,7 @@ class Spans:
     def __init__(self, series: Series) -> None:
         pieces = series.pieces
         if isinstance(pieces, TablePieces):
-            self.firsts, self.lasts, self.rows, self.bytes = pieces.numbers_of(
-                "first", "last", "rows", "bytes"
-            )
+            self.firsts, self.lasts, self.rows, self.bytes = pieces.numbers_of_all()
         else:
             groups = [group for _, group in pieces]
             self.firsts = [group.first for group in groups]
@@ -149,6 +147,7 @@ class Spans:
             self.rows = [group.rows for group in groups]
             self.bytes = [group.bytes for group in groups]
         self._latest = list(itertools.accumulate(self.lasts, max))
+        self._rows_before = list(itertools.accumulate(self.rows, initial=0))
         self._gaps = series.gaps
 
     @property
@@ -156,13 +155,36 @@ class Spans:
         """When their first and last rows are."""
         return [*self.firsts, *self.lasts]
 
-    def touching(self, start: int, end: int) -> list[int]:
+    def touching(self, start: int, end: int) -> Sequence[int]:
         """Return the places of the row groups that can have rows in ``[start, end)``."""
+        before, inside, after = self._parted(start, end)
+        early, late = (
+            [at for at in some if self._counted(at, start, end)[1]] for some in (before, after)
+        )
+        return [*early, *inside, *late] if early or late else inside
+
+    def counted(self, start: int, end: int) -> tuple[int, int]:
+        """Return how many rows are in ``[start, end)``: at least and at most."""
+        before, inside, after = self._parted(start, end)
+        least = most = self._rows_before[inside.stop] - self._rows_before[inside.start]
+        for at in itertools.chain(before, after):
+            some, of = self._counted(at, start, end)
+            least += some
+            most += of
+        return least, most
+
+    def _parted(self, start: int, end: int) -> tuple[range, range, range]:
+        """Return the places of the row groups wholly in ``[start, end)``, and of those around.
+
+        All others have no row in it.
+        """
+        first = bisect.bisect_left(self.firsts, start)
+        last = max(first, bisect.bisect_left(self._latest, end))
         low = bisect.bisect_left(self._latest, start)
         high = bisect.bisect_left(self.firsts, end)
-        return [at for at in range(low, high) if self.counted(at, start, end)[1]]
+        return range(low, first), range(first, last), range(last, high)
 
-    def counted(self, at: int, start: int, end: int) -> tuple[int, int]:
+    def _counted(self, at: int, start: int, end: int) -> tuple[int, int]:
         """Return how many rows of a row group are in ``[start, end)``: at least and at most."""
         first, last, rows = self.firsts[at], self.lasts[at], self.rows[at]
         if start <= first and last < end:
@@ -297,12 +319,9 @@ MAX_WINDOWS = 200_000
 Window = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Partition:
+class Partition(NamedTuple):
     """One window ``[start, end)`` on ``ts_init``; instants are nanoseconds since the epoch."""
 
-    index: int
-    """Position in the plan: by start, then by instrument."""
     start: int
     end: int
     warmup_start: int
@@ -369,9 +388,7 @@ def partitions(chosen: list[Series], partition_settings: PartitionSettings) -> P
         )
     planned.sort(key=lambda item: (item.start, item.instruments))
     empty.sort(key=lambda item: (item.start, item.instruments))
-    return PartitionList(
-        tuple(replace(item, index=index) for index, item in enumerate(planned)), tuple(empty)
-    )
+    return PartitionList(tuple(planned), tuple(empty))
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,7 +515,6 @@ def _partitions(
         cut = cutter.cut(start, end, start - warmup)
         if cut is not None:
             yield Partition(
-                index=0,
                 start=start,
                 end=end,
                 warmup_start=start - warmup,
@@ -521,25 +537,25 @@ def _partition(
 ) -> Partition | None:
     start, end = window
     warmup_start = start - warmup
-    chosen: list[tuple[Series, list[int]]] = []
+    chosen: list[tuple[Series, Sequence[int]]] = []
     rows_min = rows_max = size = 0
     short = has_market = False
     for series, spans in every:
         # A funding rate that is sent at the end and settles there belongs to this window, too.
         last = end + 1 if series.type == "funding_rates" else end
         touched = spans.touching(warmup_start, last)
-        if touched:
-            chosen.append((series, touched))
-        for at in touched:
-            rows_min += spans.counted(at, start, end)[0]
-            rows_max += spans.counted(at, start, last)[1]
-            size += spans.bytes[at]
-        short |= bool(touched) and series.first - series.spacing > warmup_start
-        has_market |= series.type != DataType.CUSTOM and bool(spans.touching(start, end))
+        if not touched:
+            continue
+        chosen.append((series, touched))
+        least, most = spans.counted(start, end)
+        rows_min += least
+        rows_max += most if last == end else spans.counted(start, last)[1]
+        size += sum(map(spans.bytes.__getitem__, touched))
+        short |= series.first - series.spacing > warmup_start
+        has_market |= series.type != DataType.CUSTOM and most > 0
     if not has_market:
         return None
     return Partition(
-        index=0,
         start=start,
         end=end,
         warmup_start=warmup_start,
@@ -553,7 +569,7 @@ def _partition(
     )
 
 
-def _picked(chosen: list[tuple[Series, list[int]]]) -> Sequence[Piece]:
+def _picked(chosen: list[tuple[Series, Sequence[int]]]) -> Sequence[Piece]:
     """Return the row groups at these places of each series."""
     if isinstance(chosen[0][0].pieces, TablePieces):
         return TablePieces.joined(

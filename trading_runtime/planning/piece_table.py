@@ -5,7 +5,7 @@ The rules are those of ``planning.partitions.Series``, over all series of a wind
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.datasets.manifest_entries import DataFile, DataType, RowGroup
@@ -25,6 +25,9 @@ type Gap = tuple[int, int]
 type Piece = tuple[DataFile, RowGroup]
 """A row group with the file that contains it."""
 
+_NUMBERS = ("first", "last", "rows", "bytes")
+_AT_ONCE = 20_000
+"""Row groups whose numbers are turned into lists at once."""
 _ORDER = ("type", "identifier", "first", "last", "path", "offset")
 
 
@@ -62,16 +65,26 @@ class TablePieces(LazySequence[Piece]):
         first, *others = parts
         return cls(first.table, pl.concat(part.numbers for part in parts)) if others else first
 
-    def numbers_of(self, *columns: str) -> list[list[int]]:
-        """Return columns of numbers of the table's rows, which follow one another."""
+    def numbers_of_all(self) -> list[list[int]]:
+        """Return first, last, rows and bytes of the row groups, which follow one another."""
         count = len(self.numbers)
-        first = self.numbers[0] if count else 0
-        return [self.table.frame[name].slice(first, count).to_list() for name in columns]
+        return self.table.numbers_of(self.numbers[0] if count else 0, count)
 
     @property
     def data(self) -> TabledData:
         """The same as a plan has it."""
         return TabledData(self.table.frame, self.numbers)
+
+
+class _Near(NamedTuple):
+    """Numbers of row groups that follow one another."""
+
+    first: int
+    """The number of the first of them."""
+    columns: list[list[int]]
+
+    def has(self, first: int, count: int) -> bool:
+        return self.first <= first and first + count <= self.first + len(self.columns[0])
 
 
 class TableCut(NamedTuple):
@@ -93,6 +106,12 @@ class PieceTable:
     """As the manifest's index has them."""
     series: pl.DataFrame
     """A row for each series: its first row group's number, their count, and where it begins."""
+    _places: list[tuple[int, int]]
+    """First row group's number and their count, of each series."""
+    _every: pl.Series
+    """The numbers of all row groups."""
+    _near: list[_Near] = field(default_factory=list)
+    """The part of the table that was asked for last: most questions follow one another."""
 
     @classmethod
     def of(cls, frame: pl.DataFrame, chosen: Sequence[SeriesTotals]) -> PieceTable:
@@ -114,14 +133,22 @@ class PieceTable:
             schema_overrides={"series": pl.UInt32},
         )
         series = series.join(places, on=key, how="left", maintain_order="left")
-        return cls(frame, series.with_columns(pl.col("at", "count").fill_null(0)))
+        series = series.with_columns(pl.col("at", "count").fill_null(0))
+        every = pl.int_range(frame.height, dtype=pl.UInt32, eager=True)
+        return cls(frame, series, series.select("at", "count").rows(), every)
 
     def pieces(self, number: int) -> TablePieces:
         """Return those of a series, which follow one another, by its place among the chosen."""
-        import polars as pl
+        return TablePieces(self, self._every.slice(*self._places[number]))
 
-        first, count = self.series["at"][number], self.series["count"][number]
-        return TablePieces(self, pl.int_range(first, first + count, dtype=pl.UInt32, eager=True))
+    def numbers_of(self, first: int, count: int) -> list[list[int]]:
+        """Return first, last, rows and bytes of ``count`` row groups from number ``first`` on."""
+        if not self._near or not self._near[0].has(first, count):
+            found = self.frame.select(_NUMBERS).slice(first, max(count, _AT_ONCE))
+            self._near[:] = [_Near(first, [column.to_list() for column in found])]
+        near = self._near[0]
+        at = first - near.first
+        return [column[at : at + count] for column in near.columns]
 
 
 class Cutter:
@@ -211,6 +238,8 @@ class Cutter:
         """Whether a row group is of a series that is known to have no rows in ``[start, end)``."""
         import polars as pl
 
+        if not self._gaps.height:
+            return pl.lit(value=False)
         found = self._gaps.filter(pl.col("after") < start, pl.col("before") >= end)["series"]
         return pl.col("series").is_in(found.to_list())
 

@@ -89,12 +89,15 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
             "engine; leave it out, or use a strategy written in Python"
         )
     definitions = {item.id: item for item in manifest.instruments}
-    traded = (instrument for item in cut.partitions for instrument in item.instruments)
+    groups = {item.instruments for item in cut.partitions}
+    traded = (instrument for names in groups for instrument in names)
     common = shared_inputs(experiment, code, traded, session)
     points = points or expand_points(experiment)
     refuse_unsupported(experiment, manifest, chosen)
     is_charged = any(venue.swap is not None for venue in common.all_venues.values())
-    planned = tuple(_planned(item, is_charged=is_charged) for item in cut.partitions)
+    planned = tuple(
+        _planned(number, item, is_charged=is_charged) for number, item in enumerate(cut.partitions)
+    )
     common_digest = digest(common.content)
     fixed = encode_values(experiment.strategy.config)
     configs = [digest(fixed | encode_values(point)) for point in points.points]
@@ -200,14 +203,14 @@ def _seconds(rows: int, rate: Rate) -> float:
     return round(max(rate.seconds_per_task * 0.1, rows / rate.rows_per_second), 4)
 
 
-def _planned(partition: Partition, *, is_charged: bool) -> PlannedPartition:
+def _planned(number: int, partition: Partition, *, is_charged: bool) -> PlannedPartition:
     """Return a partition as a plan states it: its row groups by series, and the files of these.
 
     Where the data ends is left out if nothing is charged for holding a position: no result depends
     on it then, and a task stays the same when later data is appended.
     """
     return PlannedPartition(
-        index=partition.index,
+        index=number,
         start=partition.start,
         end=partition.end,
         warmup_start=partition.warmup_start,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
@@ -40,6 +40,20 @@ class RestingOrder(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LossesSoFar(Record):
+    """By what ``max_loss`` and ``max_daily_loss`` judge; amounts in the statistics currency."""
+
+    first: str
+    """What the account was worth when its first order was checked."""
+    midnight: int
+    """The last midnight UTC, nanoseconds since the epoch."""
+    at_midnight: str
+    """What it was worth then."""
+    reached: Mapping[str, str]
+    """The limits that were reached, by rule."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AccountState(Record):
     """What an account holds, and what its strategy saved."""
 
@@ -61,6 +75,8 @@ class AccountState(Record):
     """How many lines of that session's journal it covers."""
     sessions: Sequence[str]
     """At a venue: the sessions whose journals say what is known, oldest first."""
+    losses: LossesSoFar | None = None
+    """``None`` without limits of losses, or before the first order."""
 
     @property
     def saved(self) -> dict[str, bytes]:
@@ -97,13 +113,32 @@ def parse_account(content: bytes) -> AccountState:
     state = read_as(AccountState, json.loads(content))
     if state.format != ACCOUNT_FORMAT:
         raise ValueError("it is of another version")
+    for place, text in _numbers(state):
+        try:
+            Decimal(text)
+        except InvalidOperation:
+            raise ValueError(f"{place}: {text[:80]!r} is no number") from None
+    for key, text in state.strategy.items():
+        try:
+            base64.b64decode(text, validate=True)
+        except ValueError:
+            raise ValueError(f"strategy.{key}: {text[:80]!r} is no base64") from None
+    return state
+
+
+def _numbers(state: AccountState) -> Iterator[tuple[str, str]]:
     for number, position in enumerate(state.positions):
         for text in (position.quantity, position.average_price):
-            try:
-                Decimal(text)
-            except InvalidOperation:
-                raise ValueError(f"positions[{number}]: {text[:80]!r} is no number") from None
-    return state
+            yield f"positions[{number}]", text
+    for number, order in enumerate(state.orders):
+        for item in (order.quantity, order.price, order.trigger_price):
+            if item is not None:
+                yield f"orders[{number}]", item
+    for number, balance in enumerate(state.balances):
+        yield f"balances[{number}]", balance.partition(" ")[0]
+    if (losses := state.losses) is not None:
+        for text in (losses.first, losses.at_midnight, *losses.reached.values()):
+            yield "losses", text
 
 
 def parse_lease(content: bytes) -> LeaseRecord:

@@ -170,7 +170,7 @@ def numbered(parts: Sequence[pl.Series]) -> pl.DataFrame:
 
     counts = pl.DataFrame({PART: range(len(parts)), "count": [len(part) for part in parts]})
     owners = counts.select(pl.col(PART).cast(pl.UInt32).repeat_by("count").explode())
-    return owners.with_columns(pl.concat(parts).cast(pl.UInt32).alias(NUMBER))
+    return owners.with_columns(pl.concat(parts, rechunk=True).cast(pl.UInt32).alias(NUMBER))
 
 
 def canonical_jsons(every: Sequence[TabledData]) -> list[str]:

@@ -80,6 +80,8 @@ class SessionReconciled(Event):
     """Orders that no session sent, taken over."""
     unresolved: list[str]
     """Differences that nothing explains; with any, the session does not trade."""
+    fills_taken_over: list[str] | None = None
+    """When no session has traded before: the ids of fills that the venue's positions contain."""
 
 
 class OrderClaimed(Event):
@@ -180,7 +182,9 @@ class OrderUpdated(Event):
 
     order_id: str
     quantity: str | None = None
+    """All of it, filled or not."""
     price: str | None = None
+    trigger_price: str | None = None
 
 
 class OrderFilled(Event):

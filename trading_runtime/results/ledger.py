@@ -10,6 +10,7 @@ Each run leaves an entry below ``ledger/``, named by its content, which nothing 
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,12 +30,13 @@ from trading_runtime.results.judgement import deflated
 from trading_runtime.results.points import OK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
 
     from trading_runtime.records.plan import Plan
     from trading_runtime.records.result import LuckStatistics
+    from trading_runtime.results.calendar import Interval
     from trading_runtime.results.store import Store
 
 FOLDER = "ledger"
@@ -156,9 +158,11 @@ def _name_of(content: bytes) -> str:
 
 def trials_on(store: Store, windows: Iterable[Window]) -> set[str]:
     """Return the ids of all trials that share an instrument and time with ``windows``."""
-    asked = _time_by_instrument(windows)
+    asked: dict[str, Sequence[Interval]] | None = None
     found: set[str] = set()
     for entry in entries(store):
+        if asked is None:  # a first run has no entries, and may have a great many windows
+            asked = _time_by_instrument(windows)
         shared: dict[frozenset[Window], bool] = {}
         for trial, seen in entry.trials.items():
             if seen not in shared:
@@ -171,9 +175,17 @@ def trials_on(store: Store, windows: Iterable[Window]) -> set[str]:
     return found
 
 
-def _time_by_instrument(windows: Iterable[Window]) -> dict[str, list[tuple[int, int]]]:
-    times: dict[str, list[tuple[int, int]]] = {}
+def _time_by_instrument(windows: Iterable[Window]) -> dict[str, Sequence[Interval]]:
+    by_names: dict[tuple[str, ...], list[Interval]] = {}
     for window in windows:
-        for name in window.instruments:
-            times.setdefault(name, []).append((window.start, window.end))
-    return {name: union(each) for name, each in times.items()}
+        by_names.setdefault(window.instruments, []).append((window.start, window.end))
+    times: dict[str, list[list[Interval]]] = {}
+    # Instruments of the same windows have the same time: thousands of them, as a rule.
+    for names, each in by_names.items():
+        together = union(each)
+        for name in names:
+            times.setdefault(name, []).append(together)
+    return {
+        name: parts[0] if len(parts) == 1 else union(itertools.chain.from_iterable(parts))
+        for name, parts in times.items()
+    }

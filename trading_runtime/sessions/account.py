@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from trading_runtime.results.store import Store
 
 _LEASE_SECONDS = 15.0
-_UNRENEWED_SECONDS = 2 * _LEASE_SECONDS / 3
-"""How long a lease that seems to have expired is watched."""
+_INEXACT_SECONDS = 1.0
+"""By how much an age may be too large: a storage tells whole seconds."""
+_RELEASES = 3
+"""How often a lease is released: once, and again after each renewal that came in between."""
 _WAIT_SECONDS = 1.0
 _CHECK_SECONDS = 0.5
 
@@ -66,6 +68,7 @@ class SessionAccount:
         self._holder = uuid.uuid4().hex
         self._session = self._version = ""
         self._renewed = self._checked = 0.0
+        self._is_leaving = False
         self._expires = not store.objects.has_file_locks
 
     @contextlib.contextmanager
@@ -89,12 +92,15 @@ class SessionAccount:
             try:
                 yield
             finally:
-                self._store.objects.replace(self._lease, self._content(None), self._version)
+                self.release()
 
     def _take(self, session: str, leaving: contextlib.ExitStack) -> None:
         if not self._expires:
             # It ends with the process: after 'kill -9' no one has to wait for a lease to expire.
-            leaving.enter_context(self._locked())
+            leaving.enter_context(self._locked(self._place))
+            if self._place != self.name:
+                # Its state is kept by the deployment's name.
+                leaving.enter_context(self._locked(self.name))
         there = self._read_lease()
         if self._expires and there is not None:
             there = self._watched(*there)
@@ -106,15 +112,19 @@ class SessionAccount:
             version = self._store.objects.create(self._lease, content)
         else:
             version = self._store.objects.replace(self._lease, content, there[1])
-        if version is None:
-            raise self._taken(None)
+        if version is None:  # another was faster
+            raise self._taken_by_lease()
         self._version = version
 
     def _watched(self, lease: LeaseRecord, version: str) -> tuple[LeaseRecord, str] | None:
-        """Return the lease once it is free; raises ``UsageError`` when its holder renews it."""
-        is_expired = lease.until < time.time()
-        seconds = _UNRENEWED_SECONDS if is_expired else _LEASE_SECONDS
-        deadline = steady_seconds() + seconds
+        """Return the lease once it is free; raises ``UsageError`` when its holder renews it.
+
+        Its holder may send until it was not renewed for so long, whatever this machine's clock says
+        of the time in it. How old it is says the storage's.
+        """
+        age = self._store.objects.age(self._lease) if lease.until else None
+        unrenewed = max((age or 0.0) - _INEXACT_SECONDS, 0.0)
+        deadline = steady_seconds() + _LEASE_SECONDS - unrenewed
         while lease.until:
             if steady_seconds() > deadline:
                 break
@@ -127,6 +137,23 @@ class SessionAccount:
             lease, version = there
         return lease, version
 
+    def release(self) -> None:
+        """Leave the account to the next session; nothing is sent from here on.
+
+        A renewal may be under way in another thread, but none begins from here on.
+        """
+        self._is_leaving = True
+        for _ in range(_RELEASES):
+            if self._store.objects.replace(self._lease, self._content(None), self._version):
+                return
+            there = self._read_lease()
+            if there is None or not self._is_ours(there[0]):
+                return
+            self._version = there[1]
+
+    def _is_ours(self, lease: LeaseRecord) -> bool:
+        return (lease.token, lease.holder) == (self._token, self._holder)
+
     def check(self) -> None:
         """Raise ``LeaseLostError`` when another session has since taken the account.
 
@@ -137,6 +164,7 @@ class SessionAccount:
         now = steady_seconds()
         if now - self._checked < _CHECK_SECONDS:
             return
+        self._refuse_leaving()
         if now - self._renewed > _LEASE_SECONDS / 3:
             content = self._content(_LEASE_SECONDS)
             version = self._brief.replace(self._lease, content, self._version)
@@ -145,7 +173,7 @@ class SessionAccount:
                 self._version = version
                 return
         there = read_lease(self._brief, self._lease)
-        if there is None or (there[0].token, there[0].holder) != (self._token, self._holder):
+        if there is None or not self._is_ours(there[0]):
             taker = None if there is None else there[0].session
             raise LeaseLostError(
                 f"session {taker!r} has taken the account of {self.name!r}: this "
@@ -158,11 +186,19 @@ class SessionAccount:
 
         Asked before each order, it reads only the clock: this process may have been suspended.
         """
+        self._refuse_leaving()
         if self._is_expired():
             raise LeaseLostError(
                 f"the lease on the account of {self.name!r} was not renewed in "
                 f"{_LEASE_SECONDS:.0f} s: another session may have it, and this one sends nothing "
                 "more"
+            )
+
+    def _refuse_leaving(self) -> None:
+        if self._is_leaving:
+            raise LeaseLostError(
+                f"the account of {self.name!r} was left to the next session: this one sends "
+                "nothing more"
             )
 
     def _is_expired(self) -> bool:
@@ -171,8 +207,8 @@ class SessionAccount:
     def read(self) -> AccountState | None:
         """Return what the account holds, ``None`` when it has no history.
 
-        ``later_entries`` returns what the last session wrote into its journal after saving the
-        state. Raises ``DataError`` when the file is damaged.
+        ``entries`` returns what the last session wrote into its journal, some of it after saving
+        the state. Raises ``DataError`` when the file is damaged.
         """
         try:
             return parse_account(self._store.objects.read(self._state))
@@ -187,6 +223,7 @@ class SessionAccount:
         Raises as ``check`` does when the lease has run out: what is saved late must not replace
         what another session has saved since.
         """
+        self._refuse_leaving()
         if self._is_expired():
             self.check()
         self._store.objects.write(self._state, state.to_json())
@@ -212,18 +249,19 @@ class SessionAccount:
             "'trade --fresh'"
         )
 
-    def later_entries(self, state: AccountState) -> list[JournalEntry]:
-        """Return what the session that saved ``state`` wrote into its journal afterwards."""
+    def entries(self, state: AccountState) -> list[JournalEntry]:
+        """Return what the session that saved ``state`` wrote into its journal."""
         files = self._store.run(state.session)
-        return [
-            entry
-            for entry in without_repeated_fills(entries_of(files.journals, "session-"))
-            if entry.sequence >= state.lines
-        ]
+        return without_repeated_fills(entries_of(files.journals, "session-"))
 
-    def _locked(self) -> contextlib.AbstractContextManager[None]:
-        return _file_lock(
-            self._store.root / "accounts" / self._place / "lock", self._taken_by_lease
+    def _locked(self, place: str) -> contextlib.AbstractContextManager[None]:
+        taken = self._taken_by_lease if place == self._place else self._taken_by_name
+        return _file_lock(self._store.root / "accounts" / place / "lock", taken)
+
+    def _taken_by_name(self) -> UsageError:
+        return UsageError(
+            f"another session of a deployment named {self.name!r} is running, at another account "
+            "or on paper: stop that one first, or give the deployment another name"
         )
 
     def _taken_by_lease(self) -> UsageError:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable, Iterator
 
 _LONGEST_REQUEST = 8_192
 _REQUEST_SECONDS = 5.0
 _MOST_SECONDS = 10.0
 _MOST_CLIENTS = 500
 """Clients at once; one more is dropped."""
+_LOOK_SECONDS = 0.1
+_STUCK_SECONDS = 2.0
+"""An event loop that has not turned for so long is stuck."""
+_PATHS = ("/healthz", "/readyz", "/status")
 _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
@@ -31,30 +37,78 @@ class Health(NamedTuple):
     """The response of ``/status``."""
 
 
-@contextlib.asynccontextmanager
-async def serving(host: str, port: int, health: Callable[[], Health]) -> AsyncIterator[int]:
-    """Answer requests in this event loop, and yield the port.
+class HealthServer:
+    """Answers requests in a thread of its own: an event loop that is stuck can be told.
 
-    Raises ``UsageError`` when it cannot listen on the address.
+    What it tells is looked up in the session's event loop, since nothing else may read the node.
     """
-    clients = 0
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal clients
-        clients += 1
+    def __init__(self, health: Callable[[], Health], silent: Callable[[], float]) -> None:
+        """Use the running event loop; ``silent`` returns for how long it has not turned."""
+        self._health, self._silent = health, silent
+        self._session = asyncio.get_running_loop()
+        self._loop = asyncio.new_event_loop()
+        self._clients = 0
+
+    @contextlib.contextmanager
+    def serving(self, host: str, port: int) -> Iterator[int]:
+        """Answer for as long as the block lasts, and yield the port.
+
+        Raises ``UsageError`` when it cannot listen on the address.
+        """
+        started: Future[int] = Future()
+        thread = threading.Thread(
+            target=self._loop.run_until_complete,
+            args=(self._serve(host, port, started),),
+            name="health",
+            daemon=True,
+        )
+        self._ended = asyncio.Event()
+        thread.start()
         try:
-            if clients <= _MOST_CLIENTS:
-                await asyncio.wait_for(reply(reader, writer), _MOST_SECONDS)
+            yield started.result()
+        finally:
+            self._loop.call_soon_threadsafe(self._ended.set)
+            thread.join()
+            self._loop.close()
+
+    async def _serve(self, host: str, port: int, started: Future[int]) -> None:
+        try:
+            server = await asyncio.start_server(
+                self._answer, host, port, limit=_LONGEST_REQUEST, backlog=_MOST_CLIENTS
+            )
+        except OSError as error:
+            refusal = UsageError(
+                f"health: cannot listen at {host}:{port}: {error.strerror}; choose another port, "
+                "or 0 for any that is free"
+            )
+            refusal.__cause__ = error
+            started.set_exception(refusal)
+            await self._ended.wait()
+            return
+        started.set_result(int(server.sockets[0].getsockname()[1]))
+        await self._ended.wait()
+        server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients += 1
+        try:
+            if self._clients <= _MOST_CLIENTS:
+                await asyncio.wait_for(self._reply(reader, writer), _MOST_SECONDS)
         except TimeoutError:
             writer.transport.abort()
         finally:
-            clients -= 1
+            self._clients -= 1
             writer.close()
 
-    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, TimeoutError, asyncio.LimitOverrunError, ValueError):
             request = await asyncio.wait_for(reader.readline(), _REQUEST_SECONDS)
-            code, content = _answered(request.decode("latin-1").split(" "), health)
+            code, content = await self._answered(request.decode("latin-1").split(" "))
             body = json.dumps(content, ensure_ascii=False).encode() + b"\n"
             head = (
                 f"HTTP/1.1 {code} {_REASONS[code]}\r\nContent-Type: application/json\r\n"
@@ -63,31 +117,35 @@ async def serving(host: str, port: int, health: Callable[[], Health]) -> AsyncIt
             writer.write(head.encode() + body)
             await writer.drain()
 
-    try:
-        server = await asyncio.start_server(
-            answer, host, port, limit=_LONGEST_REQUEST, backlog=_MOST_CLIENTS
-        )
-    except OSError as error:
-        raise UsageError(
-            f"health: cannot listen at {host}:{port}: {error.strerror}; choose another port, or 0 "
-            "for any that is free"
-        ) from error
-    async with server:
-        yield int(server.sockets[0].getsockname()[1])
+    async def _answered(self, words: list[str]) -> tuple[int, dict[str, Any]]:
+        if words[0] != "GET":
+            return 405, {"error": "only GET is answered"}
+        path = words[1].partition("?")[0] if len(words) > 1 else ""
+        if path not in _PATHS:
+            return 404, {"error": "there are /healthz, /readyz and /status"}
+        now = await self._looked_up()
+        if now is None:
+            stuck = f"the event loop has not turned for {self._silent():.1f} s"
+            return _verdict([stuck])
+        if path == "/healthz":
+            return _verdict(now.lives)
+        return _verdict(now.lives + now.ready) if path == "/readyz" else (200, now.status)
 
+    async def _looked_up(self) -> Health | None:
+        """Return what the session's event loop says, ``None`` when it is stuck."""
 
-def _answered(words: list[str], health: Callable[[], Health]) -> tuple[int, dict[str, Any]]:
-    if words[0] != "GET":
-        return 405, {"error": "only GET is answered"}
-    path = words[1].partition("?")[0] if len(words) > 1 else ""
-    now = health()
-    if path == "/healthz":
-        return _verdict(now.lives)
-    if path == "/readyz":
-        return _verdict(now.lives + now.ready)
-    if path == "/status":
-        return 200, now.status
-    return 404, {"error": "there are /healthz, /readyz and /status"}
+        async def look() -> Health:
+            return self._health()
+
+        asked = asyncio.run_coroutine_threadsafe(look(), self._session)
+        answered = asyncio.wrap_future(asked)
+        while True:
+            done, _ = await asyncio.wait({answered}, timeout=_LOOK_SECONDS)
+            if done:
+                return answered.result()
+            if self._silent() > _STUCK_SECONDS:
+                answered.cancel()
+                return None
 
 
 def _verdict(wrong: list[str]) -> tuple[int, dict[str, Any]]:

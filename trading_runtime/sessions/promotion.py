@@ -8,10 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from trading_runtime.config.deployment import Deployment
 from trading_runtime.config.experiment import Experiment
 from trading_runtime.config.loading import read_document
-from trading_runtime.errors import UsageError
+from trading_runtime.errors import DataError, UsageError
 from trading_runtime.evidence.bundle import SUFFIX, bundle_run, refuse_running
 from trading_runtime.planning.identity import decode_values
 from trading_runtime.records.metadata import read_metadata
@@ -68,7 +70,8 @@ def promote(  # noqa: PLR0913 - what a promotion is decided by
     needs them, since that may run backtests.
 
     Raises ``UsageError`` when the run is not complete or has no such point, its gates refuse the
-    point and are not overridden, or ``target`` already exists.
+    point and are not overridden, or ``target`` already exists; ``DataError`` when its records are
+    damaged.
     """
     files = store.run(run_id)
     refuse_running(run_id, running=is_running(store, run_id))
@@ -78,7 +81,7 @@ def promote(  # noqa: PLR0913 - what a promotion is decided by
     if target.suffix not in _SUFFIXES or target.exists():
         what = "is there already" if target.exists() else "is no .yaml or .json file"
         raise UsageError(f"--to {target}: it {what}; name a new file")
-    experiment = Experiment.model_validate(read_json(files.experiment), strict=False)
+    experiment = _stored_experiment(files.experiment)
     if experiment.venues:
         raise UsageError(f"run {run_id!r} trades at several venues; a deployment has one")
     plan = read_plan(files.plan)
@@ -128,6 +131,20 @@ def promote(  # noqa: PLR0913 - what a promotion is decided by
     }
     write_file(target, _text(content, target))
     return Promotion(target, evidence.path, evidence.sha256, refused)
+
+
+def _stored_experiment(path: Path) -> Experiment:
+    content = read_json(path)
+    if content is None:
+        raise DataError(f"{path}: is missing; run the experiment again")
+    try:
+        return Experiment.model_validate(content, strict=False)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DataError(
+            f"{path}: damaged: {place}: {first['msg']}; run the experiment again"
+        ) from error
 
 
 def _refusals(experiment: Experiment, statistics: Mapping[str, Any]) -> Iterator[str]:

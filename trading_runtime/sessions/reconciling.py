@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from trading_runtime.records.journal import JournalEntry
     from trading_runtime.results.store import Store
 
+_ELSEWHERE = "the instrument is not among data.instruments: name it there"
+
 
 @dataclass
 class Known:
@@ -33,27 +35,55 @@ class Known:
 
     sent: dict[str, int] = field(default_factory=dict)
     """When each order was sent, by its id."""
+    instruments: dict[str, str] = field(default_factory=dict)
+    """That of each order, by the order's id."""
+    left: dict[str, Decimal] = field(default_factory=dict)
+    """How much of each order is not filled, by its id."""
     ended: set[str] = field(default_factory=set)
     trades: set[str] = field(default_factory=set)
     """The venue's ids of fills."""
     positions: defaultdict[str, Decimal] | None = None
     """The quantity of each instrument; ``None`` when no session has traded before."""
-    since: int = 0
-    """When the first of the sessions had reconciled."""
+    inferred: defaultdict[tuple[str, str], Decimal] = field(
+        default_factory=lambda: defaultdict(Decimal)
+    )
+    """How much of each instrument and side was filled that the venue had not shown."""
 
     def enter(self, entry: JournalEntry, *, is_covered: bool) -> None:
         """Take over a line; ``is_covered`` says that the positions contain it already."""
         if sent := entry.as_event(events.OrderSubmitted) or entry.as_event(events.OrderClaimed):
             self.sent[sent.order_id] = parse_instant(entry.time)
+            self.instruments[sent.order_id] = sent.instrument
+            self.left[sent.order_id] = Decimal(sent.quantity)
         elif ended := entry.as_event(events.OrderEnded):
             self.ended.add(ended.order_id)
         elif rejected := entry.as_event(events.OrderRejected):
             if rejected.what == "order":
                 self.ended.add(rejected.order_id)
+        elif compared := entry.as_event(events.SessionReconciled):
+            self.trades.update(compared.fills_taken_over or ())
         elif filled := entry.as_event(events.OrderFilled):
-            self.trades.add(filled.trade_id)
-            if not is_covered and self.positions is not None:
-                self.positions[filled.instrument] += _signed(filled.side, filled.quantity)
+            if filled.trade_id not in self.trades:
+                self.trades.add(filled.trade_id)
+                self._fill(filled, is_covered=is_covered)
+        elif inferred := entry.as_event(events.FillInferred):
+            self.inferred[inferred.instrument, inferred.side] += Decimal(inferred.quantity)
+            self._fill(inferred, is_covered=is_covered)
+
+    def _fill(self, fill: events.OrderFilled | events.FillInferred, *, is_covered: bool) -> None:
+        quantity = Decimal(fill.quantity)
+        if fill.order_id in self.left:
+            self.left[fill.order_id] -= quantity
+        if not is_covered and self.positions is not None:
+            self.positions[fill.instrument] += _signed(fill.side, quantity)
+
+    def book(self, fill: events.OrderFilled) -> None:
+        """Move a position by a fill that only the venue has, unless it was inferred before."""
+        quantity, key = Decimal(fill.quantity), (fill.instrument, fill.side)
+        before = min(self.inferred[key], quantity)
+        self.inferred[key] -= before
+        if self.positions is not None:
+            self.positions[fill.instrument] += _signed(fill.side, quantity - before)
 
 
 def known_of(store: Store, state: AccountState | None) -> Known:
@@ -82,6 +112,8 @@ class VenueComparison:
     """What cannot be resolved."""
     fills: int = 0
     claimed: int = 0
+    taken_over: list[str] = field(default_factory=list)
+    """The venue's ids of fills that its positions contain, when no session has traded before."""
 
 
 def reconciled(
@@ -102,18 +134,9 @@ def reconciled(
     for order in there.values():
         if order.instrument in ours:
             _compare(known, order, found)
-    for order_id, sent in known.sent.items():
-        if order_id not in there and order_id not in known.ended and sent >= earliest:
-            # The venue lists open and closed orders since then: this one never reached it.
-            found.events.append(events.OrderEnded(order_id=order_id, how="unknown to the venue"))
+    _look_for_others(known, there, ours, earliest, found)
     if known.positions is not None:
-        for name in sorted(ours):
-            venue, expected = positions.get(name, Decimal(0)), known.positions[name]
-            if venue != expected:
-                found.rows.append(
-                    f"{name}: the venue has {decimal_text(venue)}, the journals and the venue's "
-                    f"fills give {decimal_text(expected)}"
-                )
+        _compare_positions(known.positions, positions, ours, found)
     found.events.append(
         events.SessionReconciled(
             positions=[f"{name} {decimal_text(held)}" for name, held in sorted(positions.items())],
@@ -121,9 +144,51 @@ def reconciled(
             fills_found=found.fills,
             orders_claimed=found.claimed,
             unresolved=list(found.rows),
+            fills_taken_over=found.taken_over or None,
         )
     )
     return found
+
+
+def _look_for_others(
+    known: Known,
+    there: Mapping[str, VenueOrder],
+    ours: set[str],
+    earliest: int,
+    found: VenueComparison,
+) -> None:
+    """Say what is known of orders that are not among those ``there``."""
+    for order_id in sorted(known.sent.keys() - there.keys() - known.ended):
+        name = known.instruments[order_id]
+        if name not in ours:
+            # The venue was asked for orders in the deployment's instruments alone.
+            if known.left[order_id] > 0:
+                found.rows.append(
+                    f"{name}: order {order_id} was sent and has not ended, and {_ELSEWHERE}"
+                )
+        elif known.sent[order_id] >= earliest:
+            # The venue lists open and closed orders since then: this one never reached it.
+            found.events.append(events.OrderEnded(order_id=order_id, how="unknown to the venue"))
+
+
+def _compare_positions(
+    known: Mapping[str, Decimal],
+    there: Mapping[str, Decimal],
+    ours: set[str],
+    found: VenueComparison,
+) -> None:
+    for name in sorted(known.keys() - ours):
+        if known[name]:
+            found.rows.append(
+                f"{name}: the journals give {decimal_text(known[name])}, and {_ELSEWHERE}"
+            )
+    for name in sorted(ours):
+        venue, expected = there.get(name, Decimal(0)), known.get(name, Decimal(0))
+        if venue != expected:
+            found.rows.append(
+                f"{name}: the venue has {decimal_text(venue)}, the journals and the venue's fills "
+                f"give {decimal_text(expected)}"
+            )
 
 
 def _compare(known: Known, order: VenueOrder, found: VenueComparison) -> None:
@@ -132,20 +197,17 @@ def _compare(known: Known, order: VenueOrder, found: VenueComparison) -> None:
         found.claimed += 1
         found.events.append(order.as_claimed())
     if known.positions is None:
-        return  # what was before the first session is in the venue's positions
-    fills = [
-        fill
-        for fill in order.fills
-        if fill.trade_id not in known.trades and parse_instant(fill.at) >= known.since
-    ]
+        found.taken_over += [fill.trade_id for fill in order.fills]
+        return
+    fills = [fill for fill in order.fills if fill.trade_id not in known.trades]
     for fill in fills:
         found.fills += 1
         found.events.append(fill)
-        known.positions[fill.instrument] += _signed(fill.side, fill.quantity)
+        known.book(fill)
     is_news = order.order_id in known.sent and order.order_id not in known.ended
     if is_news and order.ending is not None and not order.is_filled:
         found.events.append(events.OrderEnded(order_id=order.order_id, how=order.ending))
 
 
-def _signed(side: str, quantity: str) -> Decimal:
-    return Decimal(quantity) if side == "BUY" else -Decimal(quantity)
+def _signed(side: str, quantity: Decimal) -> Decimal:
+    return quantity if side == "BUY" else -quantity

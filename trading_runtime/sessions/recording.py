@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.engine.live.reporting import MADE_UP
 from trading_runtime.engine.live.restoring import PREFIX
 from trading_runtime.errors import TradingRuntimeError
 from trading_runtime.records import session_events as events
@@ -46,6 +47,8 @@ class SessionRecords:
         self._has_ended = False
         self._denied: set[str] = set()
         self._known: set[str] = set()
+        self._made_up: set[str] = set()
+        """Orders that the engine made up to move its position to the venue's."""
         self._fence = fence
         self.now: Callable[[], int] = lambda: 0
         """The time of the market data."""
@@ -68,9 +71,21 @@ class SessionRecords:
         return self._journal.lines
 
     def write(self, event: Event) -> None:
-        """Write an event that the session itself reports."""
-        if not self._has_ended:
+        """Write an event that the session itself reports; the error is kept.
+
+        A session that cannot write has yet to cancel what rests at the venue.
+        """
+        if self._has_ended:
+            return
+        try:
             self._journal.write(event)
+        except Exception as error:  # noqa: BLE001 - the session raises it
+            self.error = self.error or error
+
+    def check(self) -> None:
+        """Raise the error that was kept."""
+        if self.error is not None:
+            raise self.error
 
     def end(self) -> None:
         """Write what is held, and nothing from now on: the journal is to be sealed."""
@@ -87,8 +102,7 @@ class SessionRecords:
 
     def sending(self, orders: Sequence[Any]) -> None:
         """Record orders before they are sent; raises when that fails, or the fence does."""
-        if self.error is not None:
-            raise self.error
+        self.check()
         try:
             self._fence()
             now = self.now()
@@ -126,9 +140,12 @@ class SessionRecords:
             self._look_at_made()
         kind = type(event).__name__
         order_id = str(event.client_order_id)
-        if order_id.startswith(PREFIX):
-            return  # it puts a position back, and is not a trade
-        if kind == "OrderFilled" and event.liquidity_side.name == "NO_LIQUIDITY_SIDE":
+        is_made_up = order_id in self._made_up
+        if order_id.startswith(PREFIX) or (is_made_up and kind != "OrderFilled"):
+            return  # it puts a position back, or moves it to the venue's, and is not a trade
+        if kind == "OrderFilled" and (
+            is_made_up or event.liquidity_side.name == "NO_LIQUIDITY_SIDE"
+        ):
             self._changed()
             self._write(_inferred, event)
         elif kind == "OrderFilled":
@@ -165,8 +182,12 @@ class SessionRecords:
         self._made.clear()
         for event in made:
             order_id = str(event.client_order_id)
-            if order_id not in self._known and not order_id.startswith(PREFIX):
-                self._known.add(order_id)
+            if order_id in self._known or order_id.startswith(PREFIX):
+                continue
+            self._known.add(order_id)
+            if MADE_UP in (event.tags or ()):
+                self._made_up.add(order_id)
+            else:
                 self._changed()
                 self._write(_claimed, event)
 
@@ -235,6 +256,7 @@ def _updated(event: Any) -> Event:
         order_id=str(event.client_order_id),
         quantity=_text(event.quantity),
         price=_text(event.price),
+        trigger_price=_text(event.trigger_price),
     )
 
 

@@ -33,16 +33,24 @@ def rolled_forward(
     *,
     is_cash: bool,
 ) -> AccountState:
-    """Return the account after ``entries``, lines of a journal that ``state`` does not cover.
+    """Return the account after ``entries``, the lines of the journal of the session that saved it.
 
-    ``instruments`` are the definitions of a dataset's manifest, by id. ``is_cash`` says that a fill
-    moves the whole value, not only what it realises.
+    Of those that ``state`` covers, only the fills of its orders count. ``instruments`` are the
+    definitions of a dataset's manifest, by id. ``is_cash`` says that a fill moves the whole value,
+    not only what it realises.
     """
-    books = _Books(state, instruments, is_cash=is_cash)
     with localcontext() as context:
         context.prec = _DIGITS
+        entries = list(entries)
+        filled: defaultdict[str, Decimal] = defaultdict(Decimal)
         for entry in entries:
-            books.enter(entry)
+            fill = entry.as_event(events.OrderFilled)
+            if fill is not None and entry.sequence < state.lines:
+                filled[fill.order_id] += Decimal(fill.quantity)
+        books = _Books(state, instruments, filled, is_cash=is_cash)
+        for entry in entries:
+            if entry.sequence >= state.lines:
+                books.enter(entry)
         return books.state()
 
 
@@ -51,6 +59,7 @@ class _Books:
         self,
         state: AccountState,
         instruments: Mapping[str, InstrumentDefinition],
+        filled: Mapping[str, Decimal],
         *,
         is_cash: bool,
     ) -> None:
@@ -68,6 +77,7 @@ class _Books:
         }
         self._orders = {item.order_id: item for item in state.orders}
         self._sent: dict[str, RestingOrder] = {}
+        self._filled = defaultdict(Decimal, filled)
 
     def enter(self, entry: JournalEntry) -> None:
         if sent := entry.as_event(events.OrderSubmitted):
@@ -91,8 +101,9 @@ class _Books:
             if order := self._orders.get(updated.order_id):
                 self._orders[order.order_id] = replace(
                     order,
-                    quantity=updated.quantity or order.quantity,
+                    quantity=self._left_of(updated) or order.quantity,
                     price=updated.price or order.price,
+                    trigger_price=updated.trigger_price or order.trigger_price,
                 )
         elif ended := entry.as_event(events.OrderEnded):
             self._orders.pop(ended.order_id, None)
@@ -129,7 +140,14 @@ class _Books:
         else:
             self._positions[name] = after, price if after * held < 0 else average
 
+    def _left_of(self, updated: events.OrderUpdated) -> str | None:
+        """Return what is not filled of an order that was changed, if its quantity is stated."""
+        if updated.quantity is None:
+            return None
+        return decimal_text(Decimal(updated.quantity) - self._filled[updated.order_id])
+
     def _reduce_order(self, order_id: str, quantity: Decimal) -> None:
+        self._filled[order_id] += quantity
         order = self._orders.get(order_id)
         if order is None:
             return

@@ -51,7 +51,7 @@ from trading_runtime.sessions.preparation import arrived_window, copied_window, 
 from trading_runtime.sessions.recording import SessionRecords
 from trading_runtime.sessions.rolling import rolled_forward
 from trading_runtime.sessions.starting import check_start, venue_account
-from trading_runtime.sessions.trading import FAILED_REASON, Ending, Trading
+from trading_runtime.sessions.trading import FAILED_REASON, Trading
 from trading_runtime.storage.files import write_file
 from trading_runtime.storage.scratch import remove_abandoned_scratch
 from trading_runtime.units import day_of
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from trading_runtime.results.store import Store
     from trading_runtime.runs.metadata import Metadata
     from trading_runtime.runs.opening import OpenRun
+    from trading_runtime.sessions.ending import Ending
     from trading_runtime.sessions.preparation import PreparedSession, SessionWindow
 
 _MICROSECOND = 1_000
@@ -157,7 +158,7 @@ class Session:
             self.run_id,
             self._files,
             ending,
-            self._trading.received,
+            self._trading.reasons.received,
             self._replay.rows,
             self._records.orders,
             self._records.fills,
@@ -240,7 +241,7 @@ class Session:
             return state  # the venue knows the rest
         rolled = rolled_forward(
             state,
-            self._account.later_entries(state),
+            self._account.entries(state),
             {item.id: item for item in self._definitions()},
             is_cash=deployment.execution.account_type == "cash",
         )
@@ -324,7 +325,7 @@ class Session:
                     self._end_blocked,
                     started=started,
                 )
-                ending = asyncio.run(self._trading.run())
+                ending = self._traded_to_the_end(self._trading)
                 self._traded = self._trading
                 if self._trading.storage.is_silent:
                     self.prepared.store.objects.give_up()
@@ -335,12 +336,22 @@ class Session:
                 if ending.is_orderly:
                     before = loaded.imported_before | self._imported
                     refuse_foreign_modules(replace(loaded, imported_before=before), common.packages)
+                self._report_stop(ending)
                 is_stored = self._replay.rows and not self._trading.storage.is_silent
                 result = self._left(carried, started) if is_stored else None
                 self._report_end(ending, result)
             finally:
                 self._node.dispose()
         return ending, result
+
+    @staticmethod
+    def _traded_to_the_end(trading: Trading) -> Ending:
+        runner = asyncio.Runner()
+        try:
+            return runner.run(trading.run())
+        finally:
+            if not trading.is_abandoned:  # which would be waited for
+                runner.close()
 
     def _new_node(
         self, loaded: LoadedStrategy, balances: list[str], carried: AccountState | None
@@ -385,6 +396,7 @@ class Session:
                 self._opened.gather()
                 self._metadata.seal()
                 self._opened.publish_all()
+                self._account.release()
                 is_stored.set()
 
         try:
@@ -436,8 +448,9 @@ class Session:
                 "warmup_denied_orders": 0,
                 "engine_warnings": self._node.warnings,
             }
-            if self._node.guard.queue is not None:
-                counts["queued_requests"] = dict(sorted(self._node.guard.queue.counts.items()))
+            queue = self._node.guard.queue
+            if queue is not None and (queue.takes_orders or queue.counts):
+                counts["queued_requests"] = dict(sorted(queue.counts.items()))
             if isinstance(replay, DataReplay) and (missing := self._unfed(window)):
                 counts["unfed_subscriptions"] = dict.fromkeys(missing, 1)
             if plan.common.has_risk_profile:
@@ -469,9 +482,9 @@ class Session:
         )
         return arrived_window(plan, Observed(data.first, data.last, stretches(days)))
 
-    def _report_end(self, ending: Ending, result: RunResult | None) -> None:
-        node, journal, metadata = self._node, self._journal, self._metadata
-        journal.write(
+    def _report_stop(self, ending: Ending) -> None:
+        node = self._node
+        self._journal.write(
             events.SessionStopped(
                 why=ending.why,
                 rows=self._replay.rows,
@@ -483,6 +496,9 @@ class Session:
                 balances=node.balances(),
             )
         )
+
+    def _report_end(self, ending: Ending, result: RunResult | None) -> None:
+        journal, metadata = self._journal, self._metadata
         if ending.kind is Kind.OK and result is not None:
             journal.write(completion(result))
             return

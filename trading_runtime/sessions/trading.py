@@ -14,26 +14,24 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.collector import start_collecting
-from trading_runtime.config.sizes import parse_size
 from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.engine.live.venue_node import VenueNode
 from trading_runtime.engine.strategy.guard_state import KILL_REASON
 from trading_runtime.errors import (
-    CrashError,
     DataError,
     DiffersError,
-    KilledError,
     Kind,
     LeaseLostError,
+    StorageError,
     TransientError,
     UsageError,
-    kind_of_error,
 )
 from trading_runtime.execution.workers.memory import resident_bytes
 from trading_runtime.records import session_events as events
 from trading_runtime.records.account import AccountState, HeldPosition
 from trading_runtime.sessions.account import encoded
-from trading_runtime.sessions.health import Health, serving
+from trading_runtime.sessions.ending import Ending, Reasons
+from trading_runtime.sessions.health import Health, HealthServer
 from trading_runtime.sessions.reconciling import known_of, reconciled
 from trading_runtime.sessions.storing import SessionStorage
 from trading_runtime.sessions.watching import HealthWatch
@@ -54,6 +52,8 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.3
 _KEEP_IN_BURST_SECONDS = 1.0
 _CONNECT_SECONDS = 30.0
+_LEAVE_SECONDS = 1.0
+"""How long a node that is not connected yet may take to stop."""
 _SETTLE_SECONDS = 5.0
 _MOST_PAUSED_SECONDS = 15.0
 """How long an end waits before it sends what the venue asked not to send yet."""
@@ -69,25 +69,6 @@ _STOPPED = "STOP: the session ends, and no order goes out"
 FAILED_REASON = "FAILURE: the session ends ({kind}), and no order goes out"
 _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
-
-
-@dataclass(frozen=True)
-class Ending:
-    """Why a session ends."""
-
-    kind: Kind
-    why: str
-    error: BaseException | None = None
-
-    @property
-    def is_orderly(self) -> bool:
-        """Whether the data ended, or the end was asked for."""
-        return self.kind in {Kind.OK, Kind.STOPPED}
-
-    @classmethod
-    def of(cls, error: BaseException) -> Ending:
-        """Return the ending for an error."""
-        return cls(kind_of_error(error), str(error), error)
 
 
 @dataclass
@@ -110,15 +91,15 @@ class Trading:
     """Writes the tables as they are now, and returns their files."""
     on_blocked: Callable[[float], None]
     """Called in another thread when a callback takes too long; does not return."""
-    received: int | None = None
-    """The signal that stopped it."""
     started: float = field(default_factory=time.monotonic)
-    ending: Ending | None = None
+    reasons: Reasons = field(init=False)
+    """Those to end it, and the one that it has found."""
+    is_abandoned: bool = False
+    """Whether the node still connects to a venue that is silent, long after its end."""
     _wanted: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     storage: SessionStorage = field(init=False)
     _watch: HealthWatch = field(init=False)
     _sessions: list[str] = field(default_factory=list)
-    _is_connected: bool = False
     _turned: float = field(default_factory=time.monotonic)
     _beaten: float = field(default_factory=time.monotonic)
     _kept: int = -1
@@ -128,6 +109,9 @@ class Trading:
         self.storage = SessionStorage(self.store, self.run_id, self.opened, self.account)
         wake = self._wanted.set
         self._watch = HealthWatch(self.deployment, self.node, self.replay, self.records, wake)
+        self.reasons = Reasons(
+            self.deployment, self.records, self.node, self.replay, self.storage, self._watch
+        )
 
     async def run(self) -> Ending:
         """Trade until there is a reason to end; return it."""
@@ -137,19 +121,24 @@ class Trading:
             loop = asyncio.get_running_loop()
             self.records.on_change = lambda: loop.call_soon(self._keep)
         health = self.deployment.health
-        async with contextlib.AsyncExitStack() as leaving:
+        with contextlib.ExitStack() as leaving:
             leaving.enter_context(self._signals(asyncio.get_running_loop()))
             leaving.enter_context(self.storage.working())
             leaving.enter_context(self._watchdog())
             if health.port is not None:
-                port = await leaving.enter_async_context(
-                    serving(health.host, health.port, self._health)
-                )
+                server = HealthServer(self._health, self._silent)
+                port = leaving.enter_context(server.serving(health.host, health.port))
                 self.records.write(events.HealthServed(address=f"http://{health.host}:{port}"))
             await self._run_node()
         if self.ending is not None and self.ending.is_orderly:
             self.storage.outbox.check()
+            self.records.check()
         return self.ending or Ending(Kind.INTERNAL, "the session ended without a reason")
+
+    @property
+    def ending(self) -> Ending | None:
+        """Why it ends, once there is a reason."""
+        return self.reasons.ending
 
     @property
     def killed_by(self) -> Any:
@@ -164,18 +153,25 @@ class Trading:
                 await self._end(running)
         finally:
             self.node.stop()
+            if not self.reasons.is_connected:
+                # While it connects, the engine heeds neither a stop nor a cancellation.
+                _, waiting = await asyncio.wait({running}, timeout=_LEAVE_SECONDS)
+                self.is_abandoned = bool(waiting)
             try:
-                await running
+                if not self.is_abandoned:
+                    await running
             except Exception as error:  # noqa: BLE001 - it is how the session ended
-                self._note(Ending.of(error))
+                self.reasons.note(Ending.of(error))
 
     @contextlib.contextmanager
     def _signals(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         def receive(number: int) -> None:
-            self.received = self.received or number
+            self.reasons.received = self.reasons.received or number
             self._wanted.set()
 
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            numbers.append(signal.SIGHUP)
         for number in numbers:
             loop.add_signal_handler(number, receive, number)
         try:
@@ -192,8 +188,7 @@ class Trading:
 
         def watch() -> None:
             while not ended.wait(min(longest / 4, 1.0)):
-                late = time.monotonic() - self._turned
-                if late > longest:
+                if (late := self._silent()) > longest:
                     self.on_blocked(late)
 
         self._turned = time.monotonic()
@@ -210,11 +205,11 @@ class Trading:
         deadline = time.monotonic() + _CONNECT_SECONDS
         while not self.node.handle.is_running:
             self._turned = time.monotonic()
-            if self._look_for_ending(running):
+            if self.reasons.look(running):
                 return False
             if time.monotonic() > deadline:
                 message = f"not connected after {_CONNECT_SECONDS:.0f} s"
-                self._note(Ending.of(TransientError(message)))
+                self.reasons.note(Ending.of(TransientError(message)))
                 return False
             await asyncio.sleep(0.01)
         passed = asyncio.ensure_future(self.replay.pass_mark())
@@ -222,17 +217,19 @@ class Trading:
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if not passed.done():
             passed.cancel()
-            self._look_for_ending(running)
+            self.reasons.look(running)
             return False
         while not self.storage.is_answered:
             self._turned = time.monotonic()
-            if self._look_for_ending(running):
+            if self.reasons.look(running):
                 return False
             await asyncio.sleep(0.01)
         if not await self._prepared():
             return False
+        if self.carried is not None and self.carried.losses is not None:
+            self.node.risk.resume_losses(self.carried.losses)
         self._watch.open()
-        self._is_connected = True
+        self.reasons.is_connected = True
         # From here on it is this session's account, whatever ends it.
         self._keep(beside=False)
         start_collecting()
@@ -245,7 +242,7 @@ class Trading:
         try:
             self.node.learn_instruments()
         except UsageError as error:
-            self._note(Ending.of(error))
+            self.reasons.note(Ending.of(error))
             return False
         if isinstance(self.replay, ArrivingData):
             known = self.node.definitions
@@ -276,7 +273,7 @@ class Trading:
                 + "; ".join(found.rows)
                 + "; look at it, then start with --fresh to take over what the venue has"
             )
-            self._note(Ending.of(DiffersError(message)))
+            self.reasons.note(Ending.of(DiffersError(message)))
             return False
         self._sessions = [*(self.carried.sessions if self.carried else ()), self.run_id]
         return True
@@ -293,7 +290,7 @@ class Trading:
                 f"the positions of session {state.session!r} could not be put back: there are "
                 f"{self.node.quantities()}, and there were {wanted}"
             )
-            self._note(Ending.of(DataError(message)))
+            self.reasons.note(Ending.of(DataError(message)))
             return False
         for order in state.orders:
             self.node.restore_order(order)
@@ -311,12 +308,29 @@ class Trading:
     async def _trade(self, running: asyncio.Future[None]) -> None:
         """Let rows come until there is a reason to end; look for one several times a second."""
         playing: asyncio.Future[None] = asyncio.ensure_future(self.replay.play())
+        for each in (playing, running):
+            each.add_done_callback(lambda _ended: self._wanted.set())
+        try:
+            await self._turn(playing, running)
+        except Exception as error:  # noqa: BLE001 - such as a full disk: what rests is cancelled
+            self.reasons.note(Ending.of(error))
+        if self.ending is not None and not self.ending.is_orderly:
+            self._halt(self.ending)
+        _touch_heartbeat(_STORING_SECONDS)
+        self.replay.stop()
+        if not running.done():
+            await asyncio.wait({playing, running}, return_when=asyncio.FIRST_COMPLETED)
+        if playing.done() and (failed := playing.exception()) is not None:
+            self.reasons.note(Ending.of(failed))
+        if not self.reasons.look(running):
+            self.reasons.note(Ending(Kind.OK, "the data reached its end"))
+
+    async def _turn(self, playing: asyncio.Future[None], running: asyncio.Future[None]) -> None:
+        """Look at everything several times a second, until there is a reason to end."""
         heartbeat = parse_duration(self.deployment.limits.heartbeat) / _SECOND
         flushed = kept = self._beaten = time.monotonic()
         between = _KEEP_IN_BURST_SECONDS if self.deployment.pace == "burst" else 0.0
-        for each in (playing, running):
-            each.add_done_callback(lambda _ended: self._wanted.set())
-        while not self._look_for_ending(running) and not playing.done():
+        while not self.reasons.look(running) and not playing.done():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), _LOOK_SECONDS)
             self._wanted.clear()
@@ -336,95 +350,6 @@ class Trading:
                 publish = functools.partial(self.opened.publish, *self.flush())
                 self.storage.outbox.put("tables", publish)
                 self._turned = time.monotonic()
-        if self.ending is not None and not self.ending.is_orderly:
-            self._halt(self.ending)
-        _touch_heartbeat(_STORING_SECONDS)
-        self.replay.stop()
-        if not running.done():
-            await asyncio.wait({playing, running}, return_when=asyncio.FIRST_COMPLETED)
-        if playing.done() and (error := playing.exception()) is not None:
-            self._note(Ending.of(error))
-        if not self._look_for_ending(running):
-            self._note(Ending(Kind.OK, "the data reached its end"))
-
-    def _look_for_ending(self, running: asyncio.Future[None]) -> bool:
-        """Record the first reason to end the session, if there is one."""
-        if self.ending is None:
-            for reason in (
-                self._own_error,
-                self._failure,
-                self._kill_switch,
-                self._lost_account,
-                self._lost_venue,
-                self._request,
-                self._memory,
-            ):
-                if (found := reason()) is not None:
-                    self._note(found)
-                    break
-            else:
-                if running.done():
-                    self._note(self._node_ended(running.exception()))
-        return self.ending is not None
-
-    def _node_ended(self, error: BaseException | None) -> Ending:
-        if error is None:
-            return Ending(Kind.INTERNAL, "the engine's node ended unexpectedly")
-        if not isinstance(self.replay, ArrivingData) or self._is_connected:
-            return Ending.of(error)
-        if "reconcil" in str(error).lower():
-            return Ending.of(DiffersError(f"the engine could not reconcile: {error}"))
-        return Ending.of(TransientError(f"the venue did not answer: {error}"))
-
-    def _own_error(self) -> Ending | None:
-        return None if self.records.error is None else Ending.of(self.records.error)
-
-    def _failure(self) -> Ending | None:
-        error = self.node.failures.as_error()
-        return None if error is None else Ending.of(error)
-
-    def _kill_switch(self) -> Ending | None:
-        try:
-            if not self.storage.killed():
-                return None
-            message = f"the kill switch is {self.killed_by.shown}"
-        except Exception as error:  # noqa: BLE001 - a switch that cannot be read counts as on
-            message = f"the kill switch cannot be read, and so counts as on: {error}"
-        return Ending.of(KilledError(message))
-
-    def _lost_account(self) -> Ending | None:
-        try:
-            self.storage.held()
-            self.storage.outbox.check()
-        except Exception as error:  # noqa: BLE001 - an account that cannot be read is lost
-            return Ending.of(error)
-        return None
-
-    def _lost_venue(self) -> Ending | None:
-        error = self._watch.error()
-        return None if error is None else Ending.of(error)
-
-    def _request(self) -> Ending | None:
-        if self.received is not None:
-            return Ending(Kind.STOPPED, f"signal {signal.Signals(self.received).name}")
-        try:
-            is_wanted = self.storage.stop_requested()
-        except Exception as error:  # noqa: BLE001 - a run whose place cannot be read is lost
-            return Ending.of(error)
-        if is_wanted:
-            return Ending(Kind.STOPPED, "'runs stop' asked for it")
-        return None
-
-    def _memory(self) -> Ending | None:
-        limit = self.deployment.limits.memory
-        if limit is None:
-            return None
-        most, used = parse_size(limit), resident_bytes(os.getpid())
-        if used <= most:
-            return None
-        return Ending.of(
-            CrashError(f"the session has {used:,} bytes of memory, above limits.memory ({limit})")
-        )
 
     def _publish(self) -> None:
         if self.opened.is_due():
@@ -466,7 +391,8 @@ class Trading:
         await self._settled(lambda: node.is_quiet)
         if isinstance(ending.error, LeaseLostError):
             return  # another session is in charge of the account
-        with contextlib.suppress(LeaseLostError):  # from here on another may be
+        # From here on another may be in charge; and what cannot be written down is not sent.
+        with contextlib.suppress(LeaseLostError, StorageError):
             if cancels:
                 node.halt(_STOPPED)  # a strategy that always quotes would quote again
                 await self._request_until(node.cancel_resting, lambda: not node.left)
@@ -484,6 +410,9 @@ class Trading:
         if orders or held:
             positions = [f"{name} {quantity}" for name, quantity, _ in held]
             self.records.write(events.OrdersLeft(orders=orders, positions=positions))
+            if self.records.error is not None:
+                said = f"warning: left at the venue: {', '.join(orders + positions)}\n"
+                os.write(2, said.encode())
 
     async def _request_until(self, ask: Callable[[], None], is_done: Callable[[], bool]) -> None:
         """Ask the venue, and ask again for what it refused, such as a request too many."""
@@ -507,7 +436,7 @@ class Trading:
 
     def _keep(self, *, whole: bool = False, beside: bool = True) -> None:
         """Save what the account holds, when it has changed; ``beside`` the loop, or now."""
-        if not self._is_connected or (not whole and self.records.changes == self._kept):
+        if not self.reasons.is_connected or (not whole and self.records.changes == self._kept):
             return
         self.records.flush()
         lines = self.records.lines
@@ -529,6 +458,7 @@ class Trading:
             strategy=encoded(strategy),
             lines=lines,
             sessions=self._sessions,
+            losses=self.node.risk.losses or (self.carried.losses if self.carried else None),
         )
         beside = beside and self.deployment.pace != "burst"
         self.storage.outbox.put("account", lambda: self.account.write(state), beside=beside)
@@ -555,22 +485,26 @@ class Trading:
         node.logged_failure()
         _touch_heartbeat()
 
+    def _silent(self) -> float:
+        """Return for how many seconds the event loop has not turned."""
+        return time.monotonic() - self._turned
+
     def _health(self) -> Health:
         node, now = self.node, time.monotonic()
         heartbeat = parse_duration(self.deployment.limits.heartbeat) / _SECOND
         lives, ready = [], []
-        if self._is_connected and now - self._beaten > _LATE_HEARTBEATS * heartbeat:
+        if self.reasons.is_connected and now - self._beaten > _LATE_HEARTBEATS * heartbeat:
             lives.append(f"no heartbeat for {now - self._beaten:.1f} s")
         if not (self.store.root / "runs" / self.run_id).is_dir():
             lives.append("the folder of its results is gone")
         if self.ending is not None:
             ready.append(f"it ends: {self.ending.why}")
-        if not self._is_connected:
+        if not self.reasons.is_connected:
             ready.append("not connected")
         ready += self._watch.reasons()
         if node.risk.only_reducing:
             ready.append("only orders that make a position smaller go out")
-        at = self.replay.now(node.cache) if self._is_connected else 0
+        at = self.replay.now(node.cache) if self.reasons.is_connected else 0
         status = {
             "run_id": self.run_id,
             "deployment": self.deployment.name,
@@ -587,10 +521,6 @@ class Trading:
             "balances": node.balances(),
         }
         return Health(lives, ready, status)
-
-    def _note(self, ending: Ending) -> None:
-        if self.ending is None:
-            self.ending = ending
 
 
 def _touch_heartbeat(ahead: float = 0.0) -> None:

@@ -102,11 +102,15 @@ class HealthWatch:
     def _is_old(self, data: ArrivingData, name: str) -> bool:
         """Return whether an instrument's newest row is too old, as asked before each order.
 
-        A process that was suspended may be given old rows before it has looked at anything.
+        A process that was suspended may be given old rows before it has looked at anything. To
+        have none yet is as bad.
         """
         if self._longest is None:
             return False
-        return not data.is_newer(name, time.time_ns() - int(self._longest * _SECOND))
+        if data.is_newer(name, time.time_ns() - int(self._longest * _SECOND)):
+            return False
+        # The strategy may be given the first row before it is counted.
+        return data.has_come(name) or not self._node.has_row(name)
 
     def reasons(self) -> list[str]:
         """Return why orders are held back."""

@@ -124,16 +124,19 @@ class ArrivingData:
     def is_newer(self, name: str, instant: int) -> bool:
         """Return whether an instrument's newest row is of ``instant`` or later.
 
-        By the venue's clock, that is; and it is before the first row. Asked before each order, it
-        mostly has to look at the last row of all.
+        By the venue's clock, that is. Asked before each order, it mostly has to look at the last
+        row of all.
         """
         if self.came:
             last = self.came[-1]
             if last.ts_event >= instant and str(_instrument_of(last)) == name:
                 return True
         self.count()
-        newest = self._newest.get(name, 0)
-        return not newest or newest >= instant
+        return self._newest.get(name, 0) >= instant
+
+    def has_come(self, name: str) -> bool:
+        """Return whether a row of an instrument was counted."""
+        return bool(self._newest.get(name))
 
     def freshest(self) -> float | None:
         """Return by how many seconds the freshest tick since the last call was ahead of the clock.

@@ -122,7 +122,9 @@ class PaperNode:
             self.risk.allowed = frozenset(replay.names)
             # A wall clock that is set would hold a rate's requests back, or let all of them out.
             self.risk.rate_clock = steady_ns
-        self.guard.queue = queue_of(common, self.guard, self.risk)
+        self.guard.queue = queue_of(
+            common, self.guard, self.risk, at_venue=isinstance(replay, ArrivingData)
+        )
         if self.guard.queue is not None:
             self.guard.queue.on_waiting = listener.queued
             if isinstance(replay, ArrivingData):
@@ -229,7 +231,12 @@ class PaperNode:
         self.strategy = guarded_strategy(loaded, inputs.config, seed, self.guard, with_listener)
         self._node.add_strategy(self.strategy)
         if saved:
-            self.strategy.load(dict(saved))
+            try:
+                self.strategy.load(dict(saved))
+            except Exception as error:
+                self.failures.record_exception(error)
+                note = " (while the strategy loaded what an earlier session saved)"
+                raise (self.failures.as_error(note) or error) from error
 
     async def run(self) -> None:
         """Run until the node is stopped; what escapes from the strategy is in ``failures``."""
@@ -282,11 +289,11 @@ class PaperNode:
             self.guard.queue.drop(self.strategy, reason)
 
     def pause_queue(self, seconds: float) -> bool:
-        """Let all requests wait in the outbound queue for so long; return whether there is one."""
+        """Let what the outbound queue takes wait for so long; return whether it takes orders."""
         if self.guard.queue is None:
             return False
         self.guard.queue.pause(self.strategy, int(seconds * _SECOND))
-        return True
+        return self.guard.queue.takes_orders
 
     def cancel_resting(self) -> None:
         """Ask the venue to cancel every resting order for which it was not asked yet."""
@@ -431,6 +438,12 @@ class PaperNode:
     def newest_rows(self) -> dict[str, int]:
         """Return when the newest row of each instrument arrived, by its id, 0 before the first."""
         return self._replay.newest(self.cache)
+
+    def has_row(self, name: str) -> bool:
+        """Return whether a row of an instrument, by id, has come."""
+        cache, its = self.cache, model.InstrumentId.from_str(name)
+        bars = map(cache.bar, cache.bar_types(model.AggregationSource.EXTERNAL, its))
+        return any((cache.quote(its), cache.trade(its), *bars))
 
     def subscribe_again(self, name: str) -> None:
         """Subscribe again to an instrument's data: the venue may have dropped the subscription.

@@ -27,6 +27,8 @@ _AFTER = (
 events would be called while a new order waits to be sent."""
 
 
+MADE_UP = "RECONCILIATION"
+"""The tag of an order that the engine made up to explain a position."""
 _REQUESTS = (
     "modify_order",
     "modify_orders",

@@ -16,6 +16,7 @@ from nautilus_trader.live import (
 
 from trading_runtime.engine.live.adapters import adapter_client
 from trading_runtime.engine.live.node import TRADER, PaperNode
+from trading_runtime.engine.live.reporting import MADE_UP
 from trading_runtime.engine.simulation.engine_log import logger_config
 from trading_runtime.engine.simulation.venue import NO_RATE
 from trading_runtime.records.session_events import OrderClaimed, OrderFilled
@@ -65,7 +66,6 @@ class VenueOrder:
         )
 
 
-_MADE_UP = "RECONCILIATION"
 _CHECK_SECONDS = 2.0
 _UNANSWERED_MS = 5_000
 """How long an order is without the venue's word before the venue is asked for it."""
@@ -150,7 +150,7 @@ def _as_listed(order: Any) -> VenueOrder:
         price=None if price is None else str(price),
         ending=order.status.name.lower() if order.is_closed else None,
         is_filled=order.status.name == "FILLED",
-        is_made_up=_MADE_UP in (order.tags or ()),
+        is_made_up=MADE_UP in (order.tags or ()),
         fills=tuple(
             OrderFilled(
                 order_id=str(fill.client_order_id),

@@ -35,15 +35,27 @@ class _Request:
     send: Callable[[], Any]
     orders: Sequence[Any] = ()
     """The orders that are not sent yet."""
+    of_all: tuple[Any, Any] | None = None
+    """Instrument and side, of a cancellation of all orders."""
 
 
 class OutboundQueue:
     """The requests of one strategy that wait for their turn, and what became of others."""
 
     def __init__(
-        self, limit: RateLimitInputs, max_wait: str, guard: GuardState, risk: Risk
+        self,
+        limit: RateLimitInputs,
+        max_wait: str,
+        guard: GuardState,
+        risk: Risk,
+        *,
+        takes_orders: bool = True,
     ) -> None:
-        """``limit`` is the venue's ``order_rate_limit``."""
+        """``limit`` is the venue's ``order_rate_limit``.
+
+        Unless it ``takes_orders``, only cancellations wait, while the queue is paused.
+        """
+        self.takes_orders = takes_orders
         self._most = limit.orders
         self._period = parse_duration(limit.per)
         self._longest = parse_duration(max_wait)
@@ -80,7 +92,9 @@ class OutboundQueue:
             "cancel_all_orders": self._cancel_all,
         }
         return {
-            name: self._queued(getattr(strategy_class, name), way) for name, way in made.items()
+            name: self._queued(getattr(strategy_class, name), way)
+            for name, way in made.items()
+            if self.takes_orders or name.startswith("cancel")
         }
 
     def release(self, strategy: Any, now: int) -> None:
@@ -155,6 +169,7 @@ class OutboundQueue:
     ) -> Any:
         wanted = target if isinstance(target, list) else [target]
         left = self._without(strategy, set(wanted))
+        left -= {order_id for request in self._first for order_id in request.order_ids}
         ids = [order_id for order_id in wanted if order_id in left]
         if not ids:
             return None
@@ -183,7 +198,10 @@ class OutboundQueue:
             cache.orders_open(instrument_id=target) or cache.orders_inflight(instrument_id=target)
         ):
             return send()
-        request = _Request("cancellation", [target], self._now(strategy), send)
+        of_all = (target, order_side)
+        if any(request.of_all == of_all for request in self._first):
+            return None  # one that waits already is for what is there at its turn
+        request = _Request("cancellation", [target], self._now(strategy), send, of_all=of_all)
         return self._pass(strategy, request, self._first)
 
     def _pass(self, strategy: Any, request: _Request, waiting: deque[_Request]) -> Any:
@@ -191,6 +209,8 @@ class OutboundQueue:
         now, count = request.since, len(request.order_ids)
         if self._first or self._rest:
             self.release(strategy, now)
+        if not (self.takes_orders or self._first or now < self._paused_until):
+            return request.send()
         is_next = not self._first and (waiting is self._first or not self._rest)
         if is_next and count <= self._room(now):
             self._sent.extend([now] * count)
@@ -296,9 +316,14 @@ class OutboundQueue:
         return f"queue-refused-{self._alerts}"
 
 
-def queue_of(common: CommonInputs, guard: GuardState, risk: Risk) -> OutboundQueue | None:
-    """Return the queue of a task's or a session's ``common`` inputs, if they have one."""
-    settings = common.queue
-    if settings is None:
-        return None
-    return OutboundQueue(common.venue.order_rate_limit, settings.max_wait, guard, risk)
+def queue_of(
+    common: CommonInputs, guard: GuardState, risk: Risk, *, at_venue: bool = False
+) -> OutboundQueue | None:
+    """Return the queue of a task's or a session's ``common`` inputs, if they have one.
+
+    ``at_venue`` a venue may ask for a pause, in which at least cancellations wait.
+    """
+    settings, limit = common.queue, common.venue.order_rate_limit
+    if settings is not None:
+        return OutboundQueue(limit, settings.max_wait, guard, risk)
+    return OutboundQueue(limit, "0s", guard, risk, takes_orders=False) if at_venue else None

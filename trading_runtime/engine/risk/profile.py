@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.engine.accounting.equity import Account, EquitySample
     from trading_runtime.engine.accounting.ledger import Ledger
+    from trading_runtime.records.account import LossesSoFar
 
 
 _OF_QUANTITY: tuple[str, ...] = ("max_order_quantity", "max_position_quantity")
@@ -151,6 +152,8 @@ class Risk:
         self._losses = _Losses(ledger.account, samples)
         self._limits: dict[str, _Limits] = {}
         self._working: dict[Any, Proposal] = {}
+        self._exits: dict[Any, Proposal] = {}
+        """Market orders that may have closed a position while only such orders are sent."""
         self._sent: deque[int] = deque()
         self._only_rate = replace(settings, max_orders=None) == NO_LIMITS
         losses = {rule: getattr(settings, rule) for rule in _OF_LOSSES}
@@ -183,6 +186,15 @@ class Risk:
         """The refused orders, denied, in the order of refusal."""
 
     @property
+    def losses(self) -> LossesSoFar | None:
+        """By what losses are judged, for ``resume_losses``; ``None`` when nothing was judged."""
+        return self._losses.so_far if self._limits_of_losses else None
+
+    def resume_losses(self, before: LossesSoFar) -> None:
+        """Judge losses from where an earlier session of the account left off."""
+        self._losses.resume(before, self._limits_of_losses)
+
+    @property
     def is_open(self) -> bool:
         """Whether there is nothing to check at all."""
         return not self.counts and self.only_counts
@@ -212,6 +224,10 @@ class Risk:
             refusal = self.count(len(proposals), now)
         if refusal is None and self._limits_positions:
             self._working |= {item.order_id: item for item in proposals if not item.only_reduces}
+        if refusal is None and (self.only_reducing or self._limits_of_losses):
+            self._exits |= {
+                item.order_id: item for item in proposals if not (item.only_reduces or item.prices)
+            }
         return refusal
 
     def is_plain(self, order: Any) -> bool:
@@ -271,7 +287,7 @@ class Risk:
         if name in self.closed:
             return self.closed[name]
         if self.is_old(name):
-            return Refusal("stale_after", "its newest row is older than stale_after")
+            return Refusal("stale_after", "no row of it is newer than stale_after allows")
         if self.only_reducing and not self._reduces(item):
             return Refusal("reduce", "only orders that make a position smaller go out")
         return None
@@ -370,11 +386,14 @@ class Risk:
 
     def _working_on(self, item: Proposal) -> Decimal:
         """Return the unfilled quantity of other orders on the same side."""
+        return self._unfilled(self._working, item)
+
+    def _unfilled(self, working: dict[Any, Proposal], item: Proposal) -> Decimal:
         total = Decimal(0)
-        for order_id, sent in list(self._working.items()):
+        for order_id, sent in list(working.items()):
             order = self._cache.order(order_id)
             if order is None or order.is_closed:
-                del self._working[order_id]
+                del working[order_id]
             elif order_id != item.order_id and sent.is_beside(item):
                 total += order.leaves_qty.as_decimal()
         return total
@@ -383,11 +402,20 @@ class Risk:
         if not self._limits_of_losses:
             return None
         refusal = self._losses.above(self._limits_of_losses, now)
-        return None if self._reduces(item) else refusal
+        return None if refusal is None or self._reduces(item) else refusal
 
     def _reduces(self, item: Proposal) -> bool:
         net = self._account.net(item.instrument_id)
-        return item.only_reduces or (net * item.sign < 0 and item.open_quantity <= abs(net))
+        if item.only_reduces or net * item.sign >= 0:
+            return item.only_reduces
+        return item.open_quantity + self._leaving(item) <= abs(net)
+
+    def _leaving(self, item: Proposal) -> Decimal:
+        """Return the unfilled quantity of other market orders on the same side.
+
+        What rests is not counted: an exit must not wait for a stop or for a take profit.
+        """
+        return self._unfilled(self._exits, item)
 
 
 class _Losses:
@@ -397,19 +425,26 @@ class _Losses:
         self._account = account
         self._samples = samples
         self._first: Decimal | None = None
+        self._began: Decimal | None = None
+        """As ``_first``, but of this task or session alone."""
         self._midnight = -1
         self._since_midnight = Decimal(0)
         self._lost: dict[str, Refusal] = {}
+        self._reached: dict[str, Decimal] = {}
+        """The limits that were reached."""
 
     def above(self, limits: Mapping[str, Decimal], now: int) -> Refusal | None:
         equity = self._account.sample(now).equity
+        if self._began is None:
+            self._began = equity
         if self._first is None:
             self._first = equity
         midnight = now // DAY * DAY
-        if midnight != self._midnight:
+        if midnight > self._midnight:  # a clock that is set back begins no day anew
             self._midnight = midnight
             self._since_midnight = self._equity_at(midnight, equity)
-            self._lost.pop("max_daily_loss", None)
+            for each in (self._lost, self._reached):
+                each.pop("max_daily_loss", None)
         losses = {
             "max_loss": self._first - equity,
             "max_daily_loss": self._since_midnight - equity,
@@ -419,14 +454,37 @@ class _Losses:
                 # This stays in force however prices move: a later recovery does not lift it.
                 text = f"{_shown(losses[rule])} is lost, {_shown(limit)} is the limit"
                 self._lost[rule] = Refusal(rule, text)
+                self._reached[rule] = limit
         return next((self._lost[rule] for rule in limits if rule in self._lost), None)
+
+    @property
+    def so_far(self) -> LossesSoFar | None:
+        if self._first is None:
+            return None
+        from trading_runtime.records.account import LossesSoFar  # only sessions need it
+
+        return LossesSoFar(
+            first=f"{self._first:f}",
+            midnight=self._midnight,
+            at_midnight=f"{self._since_midnight:f}",
+            reached={rule: f"{limit:f}" for rule, limit in self._reached.items()},
+        )
+
+    def resume(self, before: LossesSoFar, limits: Mapping[str, Decimal]) -> None:
+        self._first = Decimal(before.first)
+        self._midnight, self._since_midnight = before.midnight, Decimal(before.at_midnight)
+        for rule, text in before.reached.items():
+            limit = Decimal(text)
+            if rule in limits and limits[rule] <= limit:
+                self._reached[rule] = limit
+                self._lost[rule] = Refusal(rule, f"{_shown(limit)} was lost in an earlier session")
 
     def _equity_at(self, midnight: int, equity: Decimal) -> Decimal:
         for sample in reversed(self._samples):
             if sample.ts <= midnight:
                 return sample.equity if sample.ts == midnight else equity
         # The task began after midnight.
-        return equity if self._first is None else self._first
+        return equity if self._began is None else self._began
 
 
 def _is_inverse(instrument: Any) -> bool:

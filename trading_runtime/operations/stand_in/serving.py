@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-_PATIENCE = 20.0
+_PATIENCE = 120.0
+"""A busy machine takes its time; nothing is judged by it."""
 _INSTALL = "install it with 'pip install -r requirements-drills.txt'"
 
 
