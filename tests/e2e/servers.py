@@ -59,7 +59,7 @@ class GitServer:
                 shutil.copytree(ROOT / name, project / name, ignore=ignored)
             else:
                 shutil.copy(ROOT / name, project / name)
-        self.commit = _committed(project)
+        self.commit = committed(project)
         self._process = subprocess.Popen(
             [
                 *("git", "daemon", "--reuseaddr", "--export-all"),
@@ -74,7 +74,7 @@ class GitServer:
     def publish(self, folder: Path, name: str) -> str:
         """Serve what git takes of a folder; return the repository's address."""
         shutil.copytree(folder, self._folder / name)
-        _committed(self._folder / name)
+        committed(self._folder / name)
         return self._address(name)
 
     def _address(self, name: str) -> str:
@@ -162,7 +162,7 @@ class StorageProxy:
             target.shutdown(socket.SHUT_WR)
 
 
-def _committed(folder: Path) -> str:
+def committed(folder: Path) -> str:
     """Make a folder a repository of one commit; return the commit."""
     author = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     for who in ("AUTHOR", "COMMITTER"):
