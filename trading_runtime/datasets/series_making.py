@@ -219,7 +219,7 @@ def _quarantine(
     """Write the rows that were left out, with location and reason, and return their number."""
     reasons: dict[tuple[int, int], str] = {}
     for bad in problems.dropped:
-        if bad.row < source.known_rows.get(bad.file, 0):
+        if bad.row in source.known_rows.get(bad.file, ()):
             continue
         reasons.setdefault((bad.file, bad.row), bad.reason)
     if not reasons:
