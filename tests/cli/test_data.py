@@ -51,6 +51,7 @@ def test_every_command_has_output_for_machines(dataset: Path) -> None:
     assert (series["type"], series["rows"]) == ("trades", len(lines) - 1)
     assert series["first"] == "2024-01-15T09:00:00Z"
     assert len(series["gaps"]) == 1
+    assert series["stated"] == {}
     prepared = run("prepare", str(PARTS / "trades.data.json"), "--to", str(dataset), "--json")
     assert json.loads(prepared) == described
     assert json.loads(run("adopt", str(dataset), "--json"))["digest"] == described["digest"]

@@ -93,3 +93,16 @@ def test_the_experiment_of_a_deployment_is_one_that_would_be_accepted() -> None:
     assert made == checked
     assert made.model_fields_set == checked.model_fields_set
     assert made.venue.model_fields_set == checked.venue.model_fields_set
+
+
+def test_a_live_session_makes_bars_as_its_execution_says(tmp_path: Path) -> None:
+    path = tmp_path / "live.yaml"
+    text = EXAMPLE.read_text().replace("mode: paper", "mode: live")
+    data = "  source: adapter\n  adapter: bybit\n  instruments: [BTCUSDT-LINEAR.BYBIT]\n"
+    execution = "  venue: adapter\n  adapter: bybit\n  currency: USDT\n  skip_empty_bars: true\n"
+    before, _, rest = text.partition("data:\n")
+    safety = "stale_after: 30s\nrisk: {max_loss: 100}\n"
+    strategy = rest[rest.index("strategy:\n") :]
+    path.write_text(f"{before}data:\n{data}execution:\n{execution}{safety}{strategy}")
+
+    assert load_deployment(path).loaded.experiment.venue.skip_empty_bars

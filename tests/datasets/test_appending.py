@@ -220,6 +220,10 @@ def a_trade(at: int, number: int, price: str = "10") -> str:
 TWO_DAYS = HEADER + bar(1, 0) + bar(1, 1)
 BAD_DAY_BETWEEN = TWO_DAYS + bar(2, 0) + bar(3, 0) + bar(3, 1)
 BAD_ROW = HEADER + bar(1, 0) + "2024-01-01T12:00:30Z,x,1,1,1,1\n" + bar(1, 1)
+BAD_END = HEADER + bar(1, 0) + "2024-01-01T12:00:30Z,x,1,1,1,1\n"
+MORE_AFTER_BAD_END = BAD_END + bar(2, 0) + "2024-01-02T12:00:30Z,x,1,1,1,1\n"
+NEWEST_FIRST = "2024-01-01T12:00:30Z,x,1,1,1,1\n" + bar(1, 0)
+MORE_ABOVE = bar(2, 1) + "2024-01-02T12:00:30Z,x,1,1,1,1\n" + bar(2, 0) + NEWEST_FIRST
 ODD_PRICE = f"timestamp,price,size\n{NOON},10.001,1\n{NOON + 1},10,1\n"
 
 
@@ -240,6 +244,10 @@ ODD_PRICE = f"timestamp,price,size\n{NOON},10.001,1\n{NOON + 1},10,1\n"
         ("bars", {"a.csv": TWO_DAYS}, {"b.csv": HEADER + bar(1, 2)}, GATE),
         ("bars", {"a.csv": HEADER + LAST_MINUTES[0]}, {"b.csv": HEADER + LAST_MINUTES[1]}, GATE),
         ("bars", {"a.csv": BAD_ROW}, {"a.csv": BAD_ROW + bar(2, 0)}, {"on_bad_row": "drop"}),
+        ("bars", {"a.csv": BAD_END}, {"a.csv": MORE_AFTER_BAD_END}, {"on_bad_row": "drop"}),
+        ("bars", {"a.csv": HEADER + bar(1, 1) + NEWEST_FIRST},
+         {"a.csv": HEADER + MORE_ABOVE.replace(NEWEST_FIRST, bar(1, 1) + NEWEST_FIRST)},
+         {"on_bad_row": "drop", "sort": True}),
         ("trades", {"a.csv": ODD_PRICE}, {"a.csv": f"{ODD_PRICE}{NOON + 2},10.001,1\n"},
          MS | {"off_tick": "round"}),
     ],
@@ -248,7 +256,9 @@ ODD_PRICE = f"timestamp,price,size\n{NOON},10.001,1\n{NOON + 1},10,1\n"
         "an overlap begins between rows of one time", "the price jumps between two files",
         "a bad day in the middle of a file that grew", "the last day was bad and is repaired",
         "the second part of a day", "a bar that closes at midnight is of the day before",
-        "a row that was dropped before", "prices that were rounded before",
+        "a row that was dropped before", "dropped rows at both ends of what a file grew by",
+        "a dropped row in what a file grew by, the newest first",
+        "prices that were rounded before",
     ],
 )  # fmt: skip
 def test_rows_and_counts_are_those_of_all_files_prepared_at_once(  # noqa: PLR0913, PLR0917

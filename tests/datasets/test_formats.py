@@ -15,6 +15,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from tests.datasets.vendor_samples import NOON, SAMPLES, Sample
 from trading_runtime.cli.data import data
 from trading_runtime.datasets.formats import formats
+from trading_runtime.datasets.inspection import as_json, as_text
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.errors import DataError, UsageError
 
@@ -498,6 +499,9 @@ def test_bars_of_bids_are_such_that_orders_are_filled_and_that_is_said(tmp_path:
 
     assert "EURUSD.SIM-1-MINUTE-LAST-EXTERNAL" in printed
     assert "note         prices are bids, and the files have no volumes" in printed
+    manifest = load_manifest(tmp_path / "made")
+    assert "  volume     1,000,000 for every bar: the files have none\n" in as_text(manifest)
+    assert as_json(manifest)["series"][0]["stated"] == {"volume": "1000000"}
 
 
 def test_tiny_prices_have_ticks_that_keep_their_digits(tmp_path: Path) -> None:

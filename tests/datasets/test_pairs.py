@@ -21,6 +21,7 @@ from trading_runtime.errors import UsageError
         ("LINKBUSD", ("LINK", "BUSD")),
         ("BTCTUSD", ("BTC", "TUSD")),
         ("EURUSD=X", ("EUR", "USD")),
+        ("USDTUSD", ("USDT", "USD")),  # and not USD in TUSD
     ],
 )
 def test_the_currencies_of_a_symbol_are_those_that_it_means(
@@ -55,6 +56,10 @@ def test_a_symbol_of_which_that_is_not_clear_is_refused(symbol: str, message: st
         ("btcusdt-trades.parquet", [("BTC", "USDT")]),
         ("1000PEPEUSDT-1m.zip", [("1000PEPE", "USDT")]),
         ("sol_eth.csv", [("SOL", "ETH")]),
+        ("USDTUSD_1.csv", [("USDT", "USD")]),
+        ("XXBTZUSD.csv", [("XBT", "USD")]),
+        ("BTC_1H_USDC_USDT.csv", [("USDC", "USDT")]),
+        ("XYZ_USDT_USDT-1h.feather", [("XYZ", "USDT")]),
     ],
 )
 def test_a_files_name_shows_its_pair(name: str, expected: list[tuple[str, str]]) -> None:
@@ -66,7 +71,8 @@ def test_a_files_name_shows_its_pair(name: str, expected: list[tuple[str, str]])
     [
         "aapl_us_d.csv", "prices_usd.csv", "pricesusd.csv", "industry.csv", "entry.csv",
         "2024-01.csv", "trades_usdt.csv", "usd_btc.csv", "AMATEUR.csv",
-        "link_usd.csv", "USA500.IDXUSD_M1.csv",
+        "link_usd.csv", "USA500.IDXUSD_M1.csv", "BTC_1H_USDT.csv", "BTC-PERP-USDT.csv",
+        "BINANCE_USDT_BTC.csv", "KRAKEN_EUR_BTC.csv", "BTC_ETH.csv", "spotusd.csv",
     ],
 )  # fmt: skip
 def test_words_are_no_pair(name: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.engine.market import MINUTE, SECOND, T0, Market, bars, perpetual, run_steps
 from tests.engine.test_tables import digest
 from tests.plans import VENUE, venue_inputs
+from trading_runtime.engine.live.simulated import data_engine
 from trading_runtime.engine.simulation.venue import venue_config
 from trading_runtime.errors import UsageError
 
@@ -160,3 +161,10 @@ def test_a_cash_account_cannot_sell_what_it_does_not_have(spot: Market) -> None:
     output = run_steps(spot, {"1": ["market SELL 1.000"]}, venue={"account_type": "cash"})
 
     assert output.tables.orders[0]["status"] == "DENIED"
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_a_live_node_makes_bars_of_a_night_without_data_as_a_backtest_does(*, skip: bool) -> None:
+    config = data_engine(venue_inputs(skip_empty_bars=skip))
+
+    assert config.time_bars_build_with_no_updates is not skip

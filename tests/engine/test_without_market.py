@@ -77,6 +77,32 @@ def test_over_bars_of_trades_or_of_both_sides_all_is_filled(
     assert statuses(over(*kinds)) == {"FILLED": 4}
 
 
+@pytest.mark.parametrize(("skip", "minutes"), [(True, [5, 10, 65, 70]), (False, [5, 10, 15, 20])])
+def test_bars_that_the_engine_makes_end_in_a_night_without_data_unless_they_are_left_out(
+    tmp_path: Path, *, skip: bool, minutes: list[int]
+) -> None:
+    """Ten minutes of bars, fifty without, and ten more."""
+    day = of_price("LAST", 1)
+    night = 60 * MINUTE
+    rows = day + [
+        model.Bar(
+            bar.bar_type, bar.open, bar.high, bar.low, bar.close, bar.volume,
+            bar.ts_event + night, bar.ts_init + night,
+        )
+        for bar in day
+    ]  # fmt: skip
+    config = {
+        "kinds": ["bars"],
+        "data": [f"{NAME}-5-MINUTE-LAST-INTERNAL@1-MINUTE-EXTERNAL"],
+        "steps": {str(at): ["market BUY 1"] for at in range(1, 5)},
+    }
+    market = Market.write(tmp_path, [perpetual()], rows)
+
+    output = run(market, "scripted.py:Scripted", config, venue={"skip_empty_bars": skip})
+
+    assert [(fill["ts"] - T0) // MINUTE for fill in output.tables.fills] == minutes
+
+
 SUBSCRIBING = """from nautilus_trader.model import BarType, BookType, InstrumentId
 from nautilus_trader.trading import Strategy
 OWN, OTHER = (InstrumentId.from_str(name) for name in ("BTCUSDT-PERP.SIM", "ETHUSDT-PERP.SIM"))

@@ -104,5 +104,8 @@ class AdapterExecution(Model):
     """Currency in which results are stated."""
     order_rate_limit: OrderRateLimit = OrderRateLimit.model_construct()
     """How many requests the venue takes in a period. Keep it below the venue's own limit."""
+    skip_empty_bars: bool = False
+    """Whether the engine builds no bar (``INTERNAL``) of a time without data, as in a backtest with
+    this key in ``venue``."""
     lookback: Annotated[int, Field(ge=1, le=10_080)] = 1_440
     """How many minutes of orders and fills the venue is asked for when a session starts."""

@@ -254,6 +254,7 @@ def as_experiment(deployment: Deployment) -> Experiment:
             balances=[f"1 {execution.currency}"],
             fees=NoFees.model_construct(model="none"),
             order_rate_limit=execution.order_rate_limit,
+            skip_empty_bars=execution.skip_empty_bars,
         )
     return Experiment.model_construct(
         name=deployment.name,

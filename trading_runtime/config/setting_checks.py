@@ -186,12 +186,11 @@ def check_venues(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
     """What applies to all venues is set once, and an account belongs to no single instrument."""
     main = experiment.venue
     for name, venue in experiment.venues.items():
-        if "order_rate_limit" in venue.model_fields_set:
-            yield ConfigFinding(
-                ("venues", name, "order_rate_limit"),
-                "is one for all venues; set it in 'venue'",
-                of_key=True,
-            )
+        for key in ("order_rate_limit", "skip_empty_bars"):
+            if key in venue.model_fields_set:
+                yield ConfigFinding(
+                    ("venues", name, key), "is one for all venues; set it in 'venue'", of_key=True
+                )
         if venue.bar_execution != main.bar_execution:
             yield ConfigFinding(
                 ("venues", name),

@@ -192,6 +192,9 @@ class VenueSettings(Model):
     """Whether stop orders that would trigger at once are rejected."""
     allow_cash_borrowing: bool = False
     """Whether a cash account may go below zero."""
+    skip_empty_bars: bool = False
+    """Whether the engine builds no bar (``INTERNAL``) of a time without data, such as a night that
+    is closed; else it builds one that repeats the last close, and the strategy may trade on it."""
 
     @property
     def currencies(self) -> list[str]:

@@ -158,8 +158,12 @@ def _stored(
 ) -> StoredRows | None:
     files = manifest.files_of([_key(source)])
     entry = entries.get(_key(source))
-    excluded = set() if entry is None else {item.day for item in entry.quarantined}
-    return StoredRows(source, store, files, excluded) if files else None
+    if not files:
+        return None
+    if entry is None:
+        return StoredRows(source, store, files)
+    excluded = {item.day for item in entry.quarantined}
+    return StoredRows(source, store, files, excluded, sum(entry.dropped.values()))
 
 
 def _grown(  # noqa: PLR0913 - everything a manifest is made of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.records.forms import to_document
@@ -68,14 +69,23 @@ def as_text(manifest: Manifest) -> str:
 
 
 _COUNTS = ("rounded", "snapped", "dropped", "repeated")
+_STATED = {"volume": "bar", "size": "quote"}
+"""Settings that state a number for all rows, and what these are."""
 
 
 def _counts(entry: SeriesEntry | None) -> dict[str, Any]:
-    """Return what the manifest's entry of a series counts, empty when there is nothing to count."""
+    """Return what the manifest's entry of a series counts and states, empty without any."""
     days = () if entry is None else entry.quarantined
     return {name: {} if entry is None else getattr(entry, name) for name in _COUNTS} | {
-        "quarantined": [to_document(day) for day in days]
+        "quarantined": [to_document(day) for day in days],
+        "stated": {} if entry is None else _stated(entry),
     }
+
+
+def _stated(entry: SeriesEntry) -> dict[str, str]:
+    """Return the sizes that the data file states for all rows, as the files have none."""
+    stated = {name: entry.settings.get(name) for name in _STATED}
+    return {name: value for name, value in stated.items() if value is not None}
 
 
 def _facts(series: SeriesTotals, entry: SeriesEntry | None) -> list[tuple[str, str]]:
@@ -98,6 +108,8 @@ def _facts(series: SeriesTotals, entry: SeriesEntry | None) -> list[tuple[str, s
 
 
 def _entry_facts(entry: SeriesEntry) -> Iterator[tuple[str, str]]:
+    for name, value in _stated(entry).items():
+        yield name, f"{Decimal(value):,} for every {_STATED[name]}: the files have none"
     for name, each in (("rounded", entry.rounded), ("snapped", entry.snapped)):
         counts = [f"{count:,} {column}" for column, count in each.items() if count]
         if counts:

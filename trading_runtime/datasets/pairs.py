@@ -18,6 +18,8 @@ QUOTES = (
 """Currencies that a symbol such as BTCUSDT may end in."""
 _DOLLARS = frozenset({"USD", "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDE"})
 _COINS = frozenset({"BTC", "ETH", "BNB", "XBT"})
+_NOT_IN_COINS = (frozenset(QUOTES) - _COINS) | {"BTC", "XBT"}
+"""Currencies without a price in coins: USDT_BTC is BTC in USDT, the quote first."""
 _PLAIN_KNOWN = frozenset(QUOTES) | {
     "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "ZAR", "MXN", "CNH", "CNY", "HKD", "SGD", "INR",
     "XAU", "XAG", "XPT", "XPD", "SOL", "XRP", "ADA", "DOGE", "XDG", "LTC", "BCH", "AVAX", "TRX",
@@ -36,6 +38,8 @@ _WORD = re.compile(r"[A-Za-z0-9]+")
 _ENDING = re.compile(r"[0-9]*$")
 """What follows a pair without a sign between: the date of BTCUSDT2024, the minutes of EURUSD60."""
 _JOINING = frozenset("-_/")
+_KRAKENS = re.compile(r"X([A-Z]{3})Z([A-Z]{3})")
+"""Kraken's own name of a pair: XXBTZUSD."""
 _THOUSANDS = re.compile(r"^10{3,}")
 
 
@@ -55,7 +59,7 @@ def currencies_of(symbol: str, quote: str | None) -> tuple[str, str]:
     if len(parts) == 2 and all(parts):  # noqa: PLR2004 - base and quote
         return parts[0], parts[1]
     splits = _splits(plain, [quote] if quote else QUOTES)
-    known = [pair for pair in splits if pair[0] in KNOWN]
+    known = [pair for pair in splits if pair[0] in KNOWN and not _is_dollar_in_dollars(*pair)]
     if known or len(splits) == 1:
         return (known or splits)[0]
     if not splits and len(shown := pairs_in(symbol)) == 1:
@@ -72,11 +76,15 @@ def pairs_in(text: str) -> list[tuple[str, str]]:
     # What follows a point is no symbol of its own: USA500.IDXUSD.
     words = [word for word in _WORD.finditer(text) if text[word.start() - 1 : word.start()] != "."]
     found = [pair for word in words if (pair := _joined(word[0])) is not None]
-    for first, second in itertools.pairwise(words):
-        base, quote = first[0].upper(), second[0].upper()
+    names = [word[0].upper() for word in words]
+    for at, (first, second) in enumerate(itertools.pairwise(words)):
+        base, quote = names[at : at + 2]
         is_apart = text[first.end() : second.start()] in _JOINING
         is_written_so = base in _PLAIN_KNOWN or (first[0] + second[0]).isupper()
-        if is_apart and is_written_so and quote in QUOTES and _is_pair(base, quote):
+        # BTC_PERP_USDT and BINANCE_USDT_BTC have another base.
+        around = {*names[max(at - 1, 0) : at], *names[at + 2 : at + 3]} - {quote}
+        is_base = base in KNOWN or not around & KNOWN
+        if is_apart and is_written_so and is_base and quote in QUOTES and _is_pair(base, quote):
             found.append((base, quote))
     return found
 
@@ -106,6 +114,9 @@ def _splits(plain: str, quotes: Sequence[str]) -> list[tuple[str, str]]:
 def _joined(word: str) -> tuple[str, str] | None:
     """Return the pair that a word such as BTCUSDT is, if it is one."""
     plain = _ENDING.sub("", word)
+    krakens = _KRAKENS.fullmatch(plain)
+    if krakens is not None and krakens[1] in KNOWN and krakens[2] in QUOTES:
+        return krakens[1], krakens[2]
     splits = _splits(plain.upper(), QUOTES)
     for base, quote in splits:
         if base in KNOWN and _is_pair(base, quote):
@@ -116,11 +127,18 @@ def _joined(word: str) -> tuple[str, str] | None:
         for base, quote in splits
         if _is_pair(base, quote) or (quote == "USD" and len(base) > 1 and plain.isupper())
     ]
-    return bases[0] if len(bases) == 1 else None
+    return bases[0] if len(bases) == len(splits) == 1 else None
+
+
+def _is_dollar_in_dollars(base: str, quote: str) -> bool:
+    """Tell whether the price of USD would be in a coin of its own: USDTUSD is USDT in USD."""
+    return base == "USD" and quote in _DOLLARS
 
 
 def _is_pair(base: str, quote: str) -> bool:
-    if base == quote or (base in _DOLLARS and quote in _COINS):
+    if base == quote or _is_dollar_in_dollars(base, quote):
+        return False
+    if base in _NOT_IN_COINS and quote in _COINS:
         return False
     # Nothing else ends in USDT.
     is_name = len(base) > 1 and not base.isdecimal()

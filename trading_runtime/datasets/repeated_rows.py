@@ -91,7 +91,7 @@ class RepeatedRows:
         there = before.filter(pl.col("ts") == row["ts"]).row(0, named=True)
         other, file = (self._files[at["file"]] for at in (there, row))
         place = other.where(there["row"])
-        is_archive = file.member is not None and file.path == other.path
+        is_archive = bool(file.member) and file.path == other.path
         self._problems.add(
             "changed", row["file"], changed["row"].head(1),
             f"the row is not the one of {format_instant(row['ts'])} that the file before has "

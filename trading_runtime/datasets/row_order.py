@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -51,3 +52,19 @@ def in_order_of_time(frames: Iterable[pl.DataFrame], folder: Path) -> Iterator[p
         for path in days[day]:
             path.unlink()
     shutil.rmtree(folder)
+
+
+def rows_until(last: int, frame: pl.DataFrame, before: range | None) -> range | None:
+    """Return which rows of a file are not after the time ``last``; None when all are.
+
+    ``frame`` is a block of its usable rows, and ``before`` what the blocks above it gave. Rows that
+    cannot be used count with those around them: in a file with the newest row first, the rows from
+    the first one found on are not after ``last``; else those up to the last one are.
+    """
+    rows = frame.filter(pl.col("ts") <= last)["row"]
+    if not len(rows):
+        return None
+    times = frame["ts"]
+    if times[0] > times[-1] and not (times.diff() > 0).any():
+        return before or range(int(rows[0]), sys.maxsize)
+    return range(int(rows.max()) + 1)  # type: ignore[arg-type]

@@ -130,7 +130,7 @@ def make_series(
         rows=writer.rows,
         rounded=source.rounded,
         snapped=source.snapped,
-        dropped=_quarantine(source, problems, dataset),
+        dropped=_quarantine(source, problems, dataset, stored),
         gaps=gaps.found(),
         quarantined=tuple(quarantined),
         admitted=gate.admitted if gate is not None and stored is not None else {},
@@ -213,23 +213,35 @@ def _usual_spacing(source: SeriesSource) -> int:
     return source.length.longest if source.length is not None else DEFAULT_TICK_GAP
 
 
-def _quarantine(source: SeriesSource, problems: RowProblems, dataset: Path) -> dict[str, int]:
+def _quarantine(
+    source: SeriesSource, problems: RowProblems, dataset: Path, stored: StoredRows | None
+) -> dict[str, int]:
     """Write the rows that were left out, with location and reason, and return their number."""
     reasons: dict[tuple[int, int], str] = {}
     for bad in problems.dropped:
-        if bad.row < source.known_rows.get(bad.file, 0):
+        if bad.row in source.known_rows.get(bad.file, ()):
             continue
         reasons.setdefault((bad.file, bad.row), bad.reason)
     if not reasons:
         return {}
-    folder = dataset / QUARANTINE
-    folder.mkdir(exist_ok=True)
-    name = f"{source.series.type}-{folder_name(source.identifier)}.csv"
-    with (folder / name).open("w", encoding="utf-8", newline="") as file:
+    name = f"{source.series.type}-{folder_name(source.identifier)}"
+    # A file that grew may have ended with such rows.
+    may_be_known = stored is not None and any(at in source.known_rows for at, _ in reasons)
+    known = stored.left_out(QUARANTINE, name) if stored is not None and may_be_known else set()
+    counts: Counter[str] = Counter()
+    path = dataset / QUARANTINE / f"{name}.csv"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["file", "place", "reason", "row"])
         for index, raw in enumerate(source.files):
             rows = {row for at, row in reasons if at == index}
             for row, place, text in raw.records(rows):
-                writer.writerow([raw.path.name, place, reasons[index, row], text])
-    return dict(sorted(Counter(reasons.values()).items()))
+                reason = reasons[index, row]
+                left_out = raw.path.name, place, reason, text
+                if index not in source.known_rows or left_out not in known:
+                    writer.writerow(left_out)
+                    counts[reason] += 1
+    if not counts:
+        path.unlink()
+    return dict(sorted(counts.items()))

@@ -40,6 +40,7 @@ from trading_runtime.datasets.data_file import (
 )
 from trading_runtime.datasets.number_columns import one_tick, price_columns, scale_of, size_columns
 from trading_runtime.datasets.row_checks import RowProblems, shown
+from trading_runtime.datasets.row_order import rows_until
 from trading_runtime.datasets.splits import adjusted, factors
 from trading_runtime.datasets.symbols import Symbols
 from trading_runtime.datasets.time_columns import TimeFault, dates_alone, read_times
@@ -76,9 +77,8 @@ class SeriesSource:
     """Values that were off the tick by floating-point noise, by column."""
     known_until: int | None = None
     """``ts_init`` of the last row that the dataset has: rows up to there were counted before."""
-    known_rows: dict[int, int] = field(default_factory=dict)
-    """How many rows of each file, from its start, were counted before."""
-
+    known_rows: dict[int, range] = field(default_factory=dict)
+    """The rows of each file that were counted before."""
     _sides: pl.DataFrame | None = None
     """The last bid and ask, where a blank one means that it is unchanged."""
 
@@ -177,11 +177,11 @@ class SeriesSource:
         frame = _read_block(self, index, raw, problems)
         if self.known_until is None:
             return frame
-        known = frame.filter(pl.col("ts") <= self.known_until)["row"].max()
+        known = rows_until(self.known_until, frame, self.known_rows.get(index))
         if known is not None:
-            self.known_rows[index] = int(known) + 1  # type: ignore[arg-type]
+            self.known_rows[index] = known
             again = replace(self, rounded={}, snapped={})
-            old = raw.filter(pl.col("row") <= known)
+            old = raw.filter(pl.col("row").is_between(known.start, known.stop, closed="left"))
             _read_block(again, index, old, RowProblems(self.files, drops=problems.drops))
             for counts, before in ((self.rounded, again.rounded), (self.snapped, again.snapped)):
                 counts.update({name: counts[name] - count for name, count in before.items()})

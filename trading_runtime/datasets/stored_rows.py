@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import re
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -45,8 +47,12 @@ class StoredRows:
         dataset: ObjectStore,
         files: Sequence[DataFile],
         excluded: Collection[str] = (),
+        dropped: int = 0,
     ) -> None:
-        """``excluded`` are the days that the quality gate has kept out so far."""
+        """``excluded`` are the days that the quality gate has kept out so far.
+
+        ``dropped`` is how many rows were left out so far.
+        """
         self.last = files[-1].row_groups[-1].last
         """``ts_init`` of the last row."""
         self.rows = sum(file.rows for file in files)
@@ -56,9 +62,22 @@ class StoredRows:
         self._dataset = dataset
         self._files = files
         self._excluded = excluded
+        self._dropped = dropped
         self._rest: Iterator[pl.DataFrame] | None = None
         self._buffer: pl.DataFrame | None = None
         self._ids: pl.Series | None = None
+
+    def left_out(self, folder: str, name: str) -> set[tuple[str, ...]]:
+        """Return what the ``folder`` of the dataset keeps of rows that were left out.
+
+        Empty when these are not as many as were counted: a killed append may have left some.
+        """
+        form = re.compile(re.escape(f"{folder}/{name}") + r"(-[0-9a-f]{12})?\.csv")
+        rows: list[tuple[str, ...]] = []
+        for path in filter(form.fullmatch, self._dataset.sizes(folder)):
+            text = self._dataset.read(path).decode()
+            rows += list(map(tuple, csv.reader(io.StringIO(text, newline=""))))[1:]
+        return set(rows) if len(rows) == self._dropped else set()
 
     def only_new(self, frame: pl.DataFrame, problems: RowProblems) -> pl.DataFrame:
         """Return the rows after the last stored one.

@@ -79,6 +79,7 @@ _ABSENT_UNLESS_USED = (
     "liquidation",
     "swap",
     "dividends",
+    "skip_empty_bars",
 )
 """Newer settings: an experiment without them keeps its earlier inputs."""
 

@@ -140,6 +140,7 @@ class VenueInputs:
     queue_position: bool
     reject_stop_orders: bool
     allow_cash_borrowing: bool
+    skip_empty_bars: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -470,7 +470,10 @@ class Session:
         """Return what the strategy subscribed to and the dataset's rows do not serve."""
         emulated = self._node.cache.orders_emulated()
         data = window.inputs.partition.data
-        return unfed(self._node.guard.subscriptions, emulated, data, quotes_from_books=False)
+        # A replay's engine has the wall clock, which ends no bar of the past.
+        return unfed(
+            self._node.guard.subscriptions, emulated, data, quotes_from_books=False, ends_bars=False
+        )
 
     def _arrived(self, data: ArrivingData) -> SessionWindow:
         """Return the window of what came."""

@@ -20,8 +20,8 @@ class SteadyConfig(StrategyConfig):
     """Whether it sells what it bought."""
     hoards: bool = False
     """Whether it takes memory without end."""
-    wants_trades: bool = False
-    """Whether it subscribes to trades, too."""
+    wants_more: bool = False
+    """Whether it subscribes to trades, and to bars that the engine makes of its bars, too."""
 
 
 class Steady(Strategy):
@@ -35,8 +35,11 @@ class Steady(Strategy):
 
     def on_start(self) -> None:
         self.subscribe_bars(self.settings.bar_type)
-        if self.settings.wants_trades:
-            self.subscribe_trades(self.settings.bar_type.instrument_id)
+        if self.settings.wants_more:
+            instrument = self.settings.bar_type.instrument_id
+            self.subscribe_trades(instrument)
+            made = f"{instrument}-5-MINUTE-LAST-INTERNAL@1-MINUTE-EXTERNAL"
+            self.subscribe_bars(BarType.from_str(made))
 
     def on_bar(self, _bar: Bar) -> None:
         self.bars += 1

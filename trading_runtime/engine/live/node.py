@@ -27,7 +27,7 @@ from trading_runtime.engine.live import restoring as restorer
 from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.engine.live.reporting import reporting
 from trading_runtime.engine.live.restoring import restoring_factory
-from trading_runtime.engine.live.simulated import simulated_venue
+from trading_runtime.engine.live.simulated import data_engine, simulated_venue
 from trading_runtime.engine.risk.outbound import queue_of
 from trading_runtime.engine.risk.profile import NO_LIMITS, Refusal, Risk
 from trading_runtime.engine.simulation.engine_log import engine_log, logger_config
@@ -98,7 +98,7 @@ class PaperNode:
         register_currencies(partition.instruments)
         self._restorers: list[RestoringClient] = []
         self._balances = balances
-        builder = self._new_builder()
+        builder = self._new_builder().with_data_engine_config(data_engine(common.venue))
         builder = replay.attach(builder)
         self._add_execution(builder)
         with without_versions_in_log():

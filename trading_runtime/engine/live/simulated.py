@@ -1,4 +1,4 @@
-"""The engine's simulated venue inside a live node, from the settings of a backtest."""
+"""The simulated venue and the data engine of a live node, from the settings of a backtest."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nautilus_trader import model
 from nautilus_trader.adapters.sandbox import SandboxExecutionClientConfig
+from nautilus_trader.live import LiveDataEngineConfig
 
 from trading_runtime.engine.instruments.currencies import currency, money
 from trading_runtime.engine.simulation.venue import check_amounts, matching
@@ -41,6 +42,11 @@ def simulated_venue(
         )
     except (ValueError, TypeError) as error:
         raise UsageError(f"execution: the engine refuses these settings: {error}") from error
+
+
+def data_engine(venue: VenueInputs) -> LiveDataEngineConfig:
+    """Return the config of the data engine, which makes bars as a backtest's does."""
+    return LiveDataEngineConfig(time_bars_build_with_no_updates=not venue.skip_empty_bars)
 
 
 def rounded_balance(text: str) -> str:

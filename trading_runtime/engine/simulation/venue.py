@@ -139,6 +139,7 @@ def engine_config(
         run_analysis=False,
         risk_engine=RiskEngineConfig(max_order_submit_rate=rate, max_order_modify_rate=rate),
         data_engine=DataEngineConfig(
+            time_bars_build_with_no_updates=not venue.skip_empty_bars,
             emit_quotes_from_book=quotes_from_books,
             emit_quotes_from_book_depths=quotes_from_books,
         ),
