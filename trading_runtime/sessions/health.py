@@ -77,9 +77,11 @@ class HealthServer:
             server = await asyncio.start_server(
                 self._answer, host, port, limit=_LONGEST_REQUEST, backlog=_MOST_CLIENTS
             )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            # A host with an empty label cannot even be looked up.
+            why = error.strerror if isinstance(error, OSError) else "there is no such host"
             refusal = UsageError(
-                f"health: cannot listen at {host}:{port}: {error.strerror}; choose another port, "
+                f"health: cannot listen at {host}:{port}: {why}; choose another port, "
                 "or 0 for any that is free"
             )
             refusal.__cause__ = error
