@@ -252,7 +252,7 @@ def test_a_change_that_is_refused_after_the_fill_was_told_changes_nothing(
     async def late(operation: str, given: Any) -> Any:
         answer = await command(operation, given)
         if operation == "order.amend":
-            while not live.events("order_filled"):
+            while not live.events("order_filled"):  # noqa: ASYNC110 - another process writes it
                 await asyncio.sleep(0.02)
             is_answered.set()
         return answer

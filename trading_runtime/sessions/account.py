@@ -260,12 +260,14 @@ class SessionAccount:
 
     def _taken_by_name(self) -> UsageError:
         return UsageError(
-            f"another session of a deployment named {self.name!r} is running, at another account "
-            "or on paper: stop that one first, or give the deployment another name"
+            f"another session of a deployment named {self.name!r} is running: stop that one first, "
+            "or give the deployment another name"
         )
 
     def _taken_by_lease(self) -> UsageError:
         there = self._read_lease()
+        if self._place == self.name and (there is None or not there[0].until):
+            return self._taken_by_name()  # it trades at a venue
         return self._taken(None if there is None else there[0].session)
 
     def _taken(self, session: str | None) -> UsageError:
