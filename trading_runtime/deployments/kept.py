@@ -494,7 +494,7 @@ class Kept:
             except TradingRuntimeError as error:
                 if self._unstored != shown:
                     self.around.tell(
-                        state.name, f"its state is not stored, and tried again: {error}"
+                        state.name, f"its state could not be stored; tried again: {error}"
                     )
                 self._unstored = shown
             else:

@@ -38,13 +38,13 @@ class Health(NamedTuple):
 
 
 class HealthServer:
-    """Answers requests in a thread of its own: an event loop that is stuck can be told.
+    """Answers requests in a thread of its own, so that it can report an event loop that is stuck.
 
-    What it tells is looked up in the session's event loop, since nothing else may read the node.
+    Everything else is looked up in that loop, since no other thread may read the node.
     """
 
     def __init__(self, health: Callable[[], Health], silent: Callable[[], float]) -> None:
-        """Use the running event loop; ``silent`` returns for how long it has not turned."""
+        """Use the running event loop; ``silent`` returns for how many seconds it has not turned."""
         self._health, self._silent = health, silent
         self._session = asyncio.get_running_loop()
         self._loop = asyncio.new_event_loop()

@@ -62,7 +62,7 @@ class SessionRecords:
         """Called with the venue's words when it has refused a request."""
         self._made: list[Any] = []
         self.on_new_order: Callable[[Any], object] = self._made.append
-        """Takes the event of each new order. An order waits meanwhile, and nearly all are known."""
+        """Takes the event of each new order, which waits meanwhile: it is looked at later."""
         self.error: Exception | None = None
 
     @property
