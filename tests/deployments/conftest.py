@@ -81,9 +81,14 @@ class Supervised:
         (self.folder / f"{name}.py").write_text(text)
         return self.write(name, [sys.executable, f"{name}.py"], **content)
 
-    def up(self, *options: str, thorough_seconds: float = 30) -> subprocess.Popen[str]:
-        """Start a supervisor, which reads every file anew after so many seconds."""
-        set_up = f"supervisor._THOROUGH_SECONDS = {thorough_seconds}; main()"
+    def up(
+        self, *options: str, thorough_seconds: float = 30, prepare: str = ""
+    ) -> subprocess.Popen[str]:
+        """Start a supervisor, which reads every file anew after so many seconds.
+
+        ``prepare`` is code that it runs first.
+        """
+        set_up = f"supervisor._THOROUGH_SECONDS = {thorough_seconds}\n{prepare}\nmain()"
         with (self.folder / "supervisor.log").open("a") as log:
             process = subprocess.Popen(
                 [

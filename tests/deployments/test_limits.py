@@ -56,6 +56,7 @@ def start(
         [sys.executable, "-c", code], folder, os.environ, folder / "log", limit.groups
     )
     started.append(process)
+    process.release()
     return process
 
 

@@ -59,6 +59,36 @@ def test_neither_state_nor_command_nor_notice_has_a_secret(supervised: Supervise
     assert log.read_text() == f"error: no access with {LOGIN} and {PASSWORD}\n"
 
 
+WAITS = """
+import os, sys, time
+while not os.path.exists("go"):
+    time.sleep(0.01)
+sys.exit(f"error: no access with {os.environ['LOGIN_NAME']}")
+"""
+
+
+def test_nor_has_what_a_later_supervisor_says_of_a_process_that_it_found(
+    supervised: Supervised,
+) -> None:
+    supervised.environment |= {"LOGIN_NAME": LOGIN}
+    supervised.script("frail", WAITS, restart={"most_in_an_hour": 0})
+    path = supervised.folder / "frail.json"
+    content = json.loads(path.read_text())
+    content["program"]["secrets"] = ["LOGIN_NAME"]
+    path.write_text(json.dumps(content))
+    supervisor = supervised.up("--detach")
+    supervised.wait_for("frail", "running")
+    supervisor.terminate()
+    supervisor.wait()
+    supervised.up()
+    supervised.wait(lambda: "frail: running: found again" in supervised.said)
+    (supervised.folder / "go").touch()
+    state = supervised.wait_for("frail", "gave up")
+
+    assert "no access with [hidden]" in state["why"]
+    assert LOGIN not in supervised.said + json.dumps(state)
+
+
 def test_a_log_goes_to_s3_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "run" / LOG
     log.parent.mkdir()

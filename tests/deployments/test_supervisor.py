@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from tests.deployments.conftest import Supervised
 
 FOREVER = ["sleep", "1000"]
+KILLED = """
+import os, signal
+from trading_runtime.deployments.state import SupervisorFolder
+
+def kill(folder, state):
+    (folder.folder / "lost").write_text(f"{state.pid} {state.mark}")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+SupervisorFolder.write_state = kill
+"""
+"""Kills a supervisor in place of storing a state."""
 
 
 def test_a_new_file_is_started_a_changed_one_restarted_and_a_removed_one_ended(
@@ -314,6 +325,22 @@ def test_a_supervisor_that_is_killed_leaves_nothing_twice(supervised: Supervised
 
     assert "it ended while no supervisor ran" in supervised.said
     assert start_mark(two["pid"]) != two["mark"]
+
+
+def test_a_supervisor_that_is_killed_before_it_knows_a_process_leaves_none(
+    supervised: Supervised,
+) -> None:
+    supervised.script("one", "import time; open('begun', 'a').close(); time.sleep(1000)")
+    begun = supervised.folder / "begun"
+    code = supervised.up(prepare=KILLED).wait(PATIENCE_SECONDS)
+    pid, mark = (supervised.folder / ".deployments" / "lost").read_text().split()
+    supervised.wait(lambda: begun.exists() or start_mark(int(pid)) != mark)
+
+    assert code == -signal.SIGKILL, supervised.said
+    assert not begun.exists()
+    supervised.up()
+    supervised.wait(begun.exists)
+    assert supervised.state("one")["phase"] == "running"
 
 
 def test_a_process_of_the_same_number_is_not_taken_for_it(supervised: Supervised) -> None:

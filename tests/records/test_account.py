@@ -55,6 +55,7 @@ def test_an_account_is_read_as_it_was_written() -> None:
             "positions[0]: '' is no number",
         ),
         ({"balances": ["much USDT"]}, "balances[0]: 'much' is no number"),
+        ({"balances": ["NaN USDT"]}, "balances[0]: 'NaN' is no number"),
         ({"strategy": {"seen": "AQI"}}, "strategy.seen: 'AQI' is no base64"),
         (
             {"losses": {"first": "1", "midnight": 0, "at_midnight": "x", "reached": {}}},

@@ -16,9 +16,13 @@ import pytest
 
 from tests.sessions.small_session import PATIENCE_SECONDS
 from tests.sessions.test_session import submitted_after, table
+from trading_runtime.errors import UsageError
+from trading_runtime.results.store import Store
+from trading_runtime.sessions.account import SessionAccount
 
 if TYPE_CHECKING:
     import subprocess
+    from pathlib import Path
 
     from tests.sessions.small_session import SmallSession
 
@@ -227,6 +231,22 @@ def asked(address: str) -> tuple[int, dict[str, Any]]:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
+
+
+@pytest.mark.parametrize("places", [("bybit-1", None), (None, "bybit-1"), ("bybit-1", "bybit-2")])
+def test_a_deployments_name_is_traded_by_one_session_wherever_its_account_is(
+    tmp_path: Path, places: tuple[str | None, str | None]
+) -> None:
+    first, second = places
+    with SessionAccount(Store(tmp_path), "small", second).held("s-1"):
+        pass
+    again = SessionAccount(Store(tmp_path), "small", second)
+    # It names no session that ended long ago.
+    refused = pytest.raises(UsageError, match="session of a deployment named 'small' is running")
+    with SessionAccount(Store(tmp_path), "small", first).held("s-2"), refused, again.held("s-3"):
+        pytest.fail("there are two")
+    with again.held("s-4"):
+        pass
 
 
 def test_the_health_server_tells_how_the_session_is(deployed: SmallSession) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import threading
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from tests.sessions.small_session import ended, until
 from trading_runtime.operations.stand_in.exchange import HeldOrder
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 
@@ -209,27 +212,62 @@ def test_a_cancel_that_crosses_a_fill_ends_in_a_fill(live: LiveSession) -> None:
     assert live.events("order_ended") == []
 
 
-@pytest.mark.parametrize("late", ["change_delay", "report_delay"])
-def test_a_change_that_crosses_a_fill_ends_in_a_fill(live: LiveSession, late: str) -> None:
+def changed_before_a_fill(live: LiveSession) -> subprocess.Popen[str]:
+    """Start a session with an order that is filled when it is changed once more."""
     process = live.connect()
     live.order("rest 0.010 40000.0")
     live.wait_for("order_accepted", process)
     live.order("change 41000.0")
     live.wait_for("order_updated", process)
     live.exchange.fill_before_cancel = True
-    setattr(live.protocol, late, 0.5)
+    return process
+
+
+def test_a_change_that_is_refused_before_the_fill_is_told_ends_in_a_fill(live: LiveSession) -> None:
+    process = changed_before_a_fill(live)
+    held: list[Any] = []
+    push = live.protocol._push
+    live.protocol._push = lambda *report: held.append(report)  # type: ignore[method-assign]
     live.order("change 42000.0")
+    live.wait_for("order_rejected", process)
+    live.protocol._push = push  # type: ignore[method-assign]
+    for report in held:
+        live.venue.do(push, *report)
     live.wait_for("order_filled", process)
-    # The engine passes on no refusal that comes after the fill, by another connection.
-    refused = [] if late == "change_delay" else ["change"]
-    live.wait_for("order_rejected", process, len(refused))
     ended(process, signal.SIGTERM)
 
-    assert [item["what"] for item in live.events("order_rejected")] == refused
+    assert [item["what"] for item in live.events("order_rejected")] == ["change"]
     assert live.booked("one") == live.executed
     assert [fact.facts["price"] for fact in live.exchange.recorded("changed")] == ["41000.0"]
     assert live.events("order_filled")[0]["price"] == "41000.00"
     assert live.events("order_ended") == []
+
+
+def test_a_change_that_is_refused_after_the_fill_was_told_changes_nothing(
+    live: LiveSession,
+) -> None:
+    process = changed_before_a_fill(live)
+    command, is_answered = live.protocol._command, threading.Event()
+
+    async def late(operation: str, given: Any) -> Any:
+        answer = await command(operation, given)
+        if operation == "order.amend":
+            while not live.events("order_filled"):  # noqa: ASYNC110 - another process writes it
+                await asyncio.sleep(0.02)
+            is_answered.set()
+        return answer
+
+    live.protocol._command = late  # type: ignore[method-assign]
+    live.order("change 42000.0")
+    live.wait(is_answered.is_set, process)
+    live.order("buy 0.003")  # answered after the change
+    live.wait_for("order_filled", process, 2)
+    ended(process, signal.SIGTERM)
+
+    # The engine passes on no refusal of an order that is filled.
+    assert live.events("order_rejected") == live.events("order_ended") == []
+    assert live.booked("one") == live.executed
+    assert live.events("order_filled")[0]["price"] == "41000.00"
 
 
 def test_a_fill_that_is_reported_before_its_order_is_booked_once(live: LiveSession) -> None:

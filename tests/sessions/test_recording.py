@@ -194,6 +194,15 @@ def test_a_refusal_is_told_before_the_strategy_hears_of_it_and_a_fill_whatever_i
     )
 
 
+def test_once_the_journal_is_sealed_no_order_goes_out() -> None:
+    sent = Sent(allow)
+    sent.records.end()
+    with pytest.raises(StorageError, match="sealed"):
+        sent.strategy.submit_order(ORDER)
+
+    assert sent.done == []
+
+
 def test_without_the_lease_nothing_is_sent_and_the_session_hears_of_it() -> None:
     sent = Sent(refuse)
     with pytest.raises(LeaseLostError):

@@ -189,9 +189,7 @@ def test_after_a_request_too_many_everything_waits_in_the_queue_cancellations_fi
     live.wait_for("order_accepted", process)
     live.protocol.retry_after = 1.0
     live.protocol.refuses_next = 1
-    live.order("buy 0.020")
-    live.wait_for("orders_paused", process)
-    live.order("buy 0.030", "cancel first")
+    live.order("refused buy 0.030", "refused cancel first", "buy 0.020")
     live.wait_for("order_ended", process)
     live.wait_for("order_filled", process)
     ended(process, signal.SIGTERM)
@@ -276,9 +274,8 @@ def test_without_a_queue_only_cancellations_wait_after_a_request_too_many(
     live.wait_for("order_accepted", process, 2)
     live.protocol.retry_after = 1.0
     live.protocol.refuses_next = 1
-    live.order("buy 0.030")
-    live.wait_for("orders_paused", process)
-    live.order("cancel first", "cancel first", "cancel", "cancel", "buy 0.040")
+    meanwhile = ("cancel first", "cancel first", "cancel", "cancel", "buy 0.040")
+    live.order(*(f"refused {line}" for line in meanwhile), "buy 0.030")
     live.wait_for("order_ended", process, 2)
     ended(process, signal.SIGTERM)
     waited = [item["what"] for item in live.events("request_queued")]

@@ -146,7 +146,7 @@ def keep_up(folder: Path) -> None:
         kept.look(time.time(), Request())
         time.sleep(0.005)
     kept.look(time.time(), Request())
-    if phases(folder) != {"one": "backing off"} and "is not stored" in "".join(said):
+    if phases(folder) != {"one": "backing off"} and "could not be stored" in "".join(said):
         raise StorageError("it was told")
 
 

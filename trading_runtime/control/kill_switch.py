@@ -50,7 +50,15 @@ class Switching:
 
 
 class KillSwitch:
-    """The kill switch of one results folder."""
+    """The kill switch of one results folder: on or off for all its runs or for one.
+
+    In the folder of the results, or below the same names in S3:
+
+        kill-switch/on/all.json             present while it is on for every run
+        kill-switch/on/run.<run_id>.json    present while it is on for one run
+        kill-switch/reduce/…                the same for sessions that may only reduce positions
+        kill-switch/history/<time>-….json   one file for each time it was switched, never removed
+    """
 
     def __init__(self, store: Store, *, reduce: bool = False, brief: bool = False) -> None:
         """Choose the switch that halts or, with ``reduce``, that only lets sessions reduce.

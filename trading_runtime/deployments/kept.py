@@ -117,6 +117,7 @@ class Kept:
             self._due = time.monotonic() + left
         if state.pid is None:
             return
+        self._declare_secrets()
         self.process = SupervisedProcess.found(state.pid, state.mark)
         if self.process is None:
             self.judge(self._left_code())
@@ -325,6 +326,7 @@ class Kept:
             state.restart_count += 1
         elif not is_as_before:
             state.restarts, self._restarts = [], []
+        state.due = None
         self.start(request)
 
     def _rest(self, request: Request, now: float) -> tuple[Phase, str] | None:
@@ -353,7 +355,8 @@ class Kept:
     def start(self, request: Request) -> None:
         """Start a process under a new run id."""
         state, desired = self.state, self.desired
-        state.meaning, state.turn, state.due = desired.meaning, request.turn, None
+        self._declare_secrets()
+        state.meaning, state.turn = desired.meaning, request.turn
         state.file, state.results, state.what = str(desired.path), desired.results, desired.what
         run_id = new_run_id(desired.name, dt.datetime.now(dt.UTC), self._taken())
         folder = log_folder(desired.results, run_id, self.around.folder.logs)
@@ -377,6 +380,9 @@ class Kept:
         self._began, self._beat, self._beaten = time.monotonic(), 0.0, 0.0
         state.pid, state.mark = self.process.pid, self.process.mark
         self.enter(Phase.RUNNING, f"run {run_id}")
+        # Killed before this is stored, a supervisor leaves no process that nobody knows.
+        self._keep()
+        self.process.release()
 
     def _taken(self) -> set[str]:
         name = self.desired.name
@@ -415,7 +421,6 @@ class Kept:
         ours = {"TRADING_RUNTIME_HEARTBEAT": str(self._heartbeat), "PYTHONUNBUFFERED": "1"}
         if program is None:
             return os.environ | ours
-        declare(program.secrets)
         missing = [name for name in program.secrets if name not in os.environ]
         if missing:
             raise UsageError(
@@ -435,6 +440,12 @@ class Kept:
             **{name: os.environ[name] for name in program.secrets},
             **program.environment,
         }
+
+    def _declare_secrets(self) -> None:
+        """Treat what its file names as secrets: a process may print them, also one found again."""
+        declare(target.url_from for target in self.desired.notify)
+        if self.desired.program is not None:
+            declare(self.desired.program.secrets)
 
     # --- its state ---
 
@@ -475,7 +486,7 @@ class Kept:
         """
         state = self.state
         shown = repr((state.phase, state.since, state.run_id, state.pid, state.problem))
-        shown += repr((state.missed, state.seen // _LATE_START_SECONDS))
+        shown += repr((state.due, state.missed, state.seen // _LATE_START_SECONDS))
         self._publish()
         if shown != self._written:
             try:
@@ -483,7 +494,7 @@ class Kept:
             except TradingRuntimeError as error:
                 if self._unstored != shown:
                     self.around.tell(
-                        state.name, f"its state is not stored, and tried again: {error}"
+                        state.name, f"its state could not be stored; tried again: {error}"
                     )
                 self._unstored = shown
             else:

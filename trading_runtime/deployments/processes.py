@@ -15,8 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _USAGE_SECONDS = 0.5
-_IN_GROUPS = 'for group in $1; do echo $$ > "$group/cgroup.procs"; done; shift; exec "$@"'
-"""Run by a shell that enters control groups and becomes the program: nothing runs outside them."""
+_STARTER = """
+read -r _ || exit 125
+for group in $1; do echo $$ > "$group/cgroup.procs"; done
+shift
+exec "$@" < /dev/null
+"""
+"""Run by a shell that waits for a line, enters control groups and becomes the program.
+
+Nothing runs outside the groups. Without the line, whoever started it has ended, and nothing runs.
+"""
 
 
 @dataclass
@@ -38,19 +46,20 @@ class SupervisedProcess:
         log: Path,
         groups: Sequence[Path] = (),
     ) -> SupervisedProcess:
-        """Start a program in a session of its own, in control groups, writing to a log.
+        """Start a process in a session of its own, in control groups, writing to a log.
+
+        It becomes the program with ``release``, and ends if this process ends before that. So what
+        is needed to find it again can be stored first.
 
         Raises ``OSError`` when it cannot be started.
         """
-        if groups:
-            joined = " ".join(map(str, groups))
-            command = ["/bin/sh", "-c", _IN_GROUPS, "sh", joined, *command]
+        joined = " ".join(map(str, groups))
         with log.open("ab") as output:
             child = subprocess.Popen(
-                command,
+                ["/bin/sh", "-c", _STARTER, "sh", joined, *command],
                 cwd=folder,
                 env=dict(environment),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -61,6 +70,12 @@ class SupervisedProcess:
     def found(cls, pid: int, mark: str) -> SupervisedProcess | None:
         """Return a process that an earlier supervisor started, if it still lives."""
         return cls(pid, mark) if mark and start_mark(pid) == mark else None
+
+    def release(self) -> None:
+        """Let it become the program."""
+        if self._child is not None and self._child.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), self._child.stdin as waiting:
+                waiting.write(b"\n")
 
     @property
     def lives(self) -> bool:

@@ -51,15 +51,18 @@ class Recurring(Kept):
             self._set_due(now)
             self.enter(Phase.WAITING, f"the first run is at {self._due_shown}")
         if is_asked_for:
-            self.start(request)
-            self._set_due(now)
+            self._run(request, now)
         elif state.due is not None and now >= state.due:
             if now - state.due > _LATE_SECONDS:
                 self._miss("no supervisor looked")
                 self._set_due(now)
             else:
-                self.start(request)
-                self._set_due(now)
+                self._run(request, now)
+
+    def _run(self, request: Request, now: float) -> None:
+        self._set_due(now)  # stored with the process
+        self.start(request)
+        self._set_due(now)  # also after a start that failed
 
     def judge(self, code: int | None) -> None:
         """Say how a run ended; the next one comes at its time."""

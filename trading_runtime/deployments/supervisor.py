@@ -181,10 +181,10 @@ class Supervisor:
         for name, state in self.folder.read_states().items():
             kept = self._kept.get(name)
             if kept is None:
-                self._forget(name)
                 if state.pid is not None:
                     self.say(f"{name}: its file is gone, and its process {state.pid} is ended")
                     _end_forgotten(state)
+                self._forget(name)
                 continue
             kept.state = state
             kept.adopt()

@@ -114,16 +114,21 @@ def parse_account(content: bytes) -> AccountState:
     if state.format != ACCOUNT_FORMAT:
         raise ValueError("it is of another version")
     for place, text in _numbers(state):
-        try:
-            Decimal(text)
-        except InvalidOperation:
-            raise ValueError(f"{place}: {text[:80]!r} is no number") from None
+        if not _is_number(text):
+            raise ValueError(f"{place}: {text[:80]!r} is no number")
     for key, text in state.strategy.items():
         try:
             base64.b64decode(text, validate=True)
         except ValueError:
             raise ValueError(f"strategy.{key}: {text[:80]!r} is no base64") from None
     return state
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return Decimal(text).is_finite()
+    except InvalidOperation:
+        return False
 
 
 def _numbers(state: AccountState) -> Iterator[tuple[str, str]]:

@@ -119,8 +119,8 @@ class SessionAccount:
     def _watched(self, lease: LeaseRecord, version: str) -> tuple[LeaseRecord, str] | None:
         """Return the lease once it is free; raises ``UsageError`` when its holder renews it.
 
-        Its holder may send until it was not renewed for so long, whatever this machine's clock says
-        of the time in it. How old it is says the storage's.
+        Its holder may send orders until ``_LEASE_SECONDS`` after the last renewal. This machine's
+        clock may differ from the holder's, so the storage says how long ago that was.
         """
         age = self._store.objects.age(self._lease) if lease.until else None
         unrenewed = max((age or 0.0) - _INEXACT_SECONDS, 0.0)
@@ -260,12 +260,14 @@ class SessionAccount:
 
     def _taken_by_name(self) -> UsageError:
         return UsageError(
-            f"another session of a deployment named {self.name!r} is running, at another account "
-            "or on paper: stop that one first, or give the deployment another name"
+            f"another session of a deployment named {self.name!r} is running: stop that one first, "
+            "or give the deployment another name"
         )
 
     def _taken_by_lease(self) -> UsageError:
         there = self._read_lease()
+        if self._place == self.name and (there is None or not there[0].until):
+            return self._taken_by_name()  # it trades at a venue
         return self._taken(None if there is None else there[0].session)
 
     def _taken(self, session: str | None) -> UsageError:

@@ -1,4 +1,4 @@
-"""Why a session ends: the first of the reasons to, looked for several times a second."""
+"""Why a session ends: reasons are looked for several times a second, and the first one counts."""
 
 from __future__ import annotations
 

@@ -38,13 +38,13 @@ class Health(NamedTuple):
 
 
 class HealthServer:
-    """Answers requests in a thread of its own: an event loop that is stuck can be told.
+    """Answers requests in a thread of its own, so that it can report an event loop that is stuck.
 
-    What it tells is looked up in the session's event loop, since nothing else may read the node.
+    Everything else is looked up in that loop, since no other thread may read the node.
     """
 
     def __init__(self, health: Callable[[], Health], silent: Callable[[], float]) -> None:
-        """Use the running event loop; ``silent`` returns for how long it has not turned."""
+        """Use the running event loop; ``silent`` returns for how many seconds it has not turned."""
         self._health, self._silent = health, silent
         self._session = asyncio.get_running_loop()
         self._loop = asyncio.new_event_loop()
@@ -77,9 +77,11 @@ class HealthServer:
             server = await asyncio.start_server(
                 self._answer, host, port, limit=_LONGEST_REQUEST, backlog=_MOST_CLIENTS
             )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            # A host with an empty label cannot even be looked up.
+            why = error.strerror if isinstance(error, OSError) else "there is no such host"
             refusal = UsageError(
-                f"health: cannot listen at {host}:{port}: {error.strerror}; choose another port, "
+                f"health: cannot listen at {host}:{port}: {why}; choose another port, "
                 "or 0 for any that is free"
             )
             refusal.__cause__ = error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.engine.live.reporting import MADE_UP
 from trading_runtime.engine.live.restoring import PREFIX
-from trading_runtime.errors import TradingRuntimeError
+from trading_runtime.errors import StorageError, TradingRuntimeError
 from trading_runtime.records import session_events as events
 from trading_runtime.records.events import Line
 from trading_runtime.units import format_instant
@@ -62,7 +62,7 @@ class SessionRecords:
         """Called with the venue's words when it has refused a request."""
         self._made: list[Any] = []
         self.on_new_order: Callable[[Any], object] = self._made.append
-        """Takes the event of each new order. An order waits meanwhile, and nearly all are known."""
+        """Takes the event of each new order, which waits meanwhile: it is looked at later."""
         self.error: Exception | None = None
 
     @property
@@ -103,6 +103,8 @@ class SessionRecords:
     def sending(self, orders: Sequence[Any]) -> None:
         """Record orders before they are sent; raises when that fails, or the fence does."""
         self.check()
+        if self._has_ended:
+            raise StorageError("the journal is sealed: no order can be written down, none is sent")
         try:
             self._fence()
             now = self.now()

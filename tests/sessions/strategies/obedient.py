@@ -35,7 +35,8 @@ class Obedient(Strategy):
     ``change P`` gives another price to the order that rests.
 
     After ``when allowed`` an order that was denied is sent again at each quote, and one that was
-    rejected at once. After ``for ever`` one that was cancelled is.
+    rejected at once. After ``for ever`` one that was cancelled is. What follows ``refused`` is done
+    when an order is rejected.
     """
 
     def __init__(self, config: ObedientConfig) -> None:
@@ -45,6 +46,7 @@ class Obedient(Strategy):
         self.insists: list[str] = []
         self.wanted: list[str] = []
         self.quoted: list[str] = []
+        self.once_refused: list[list[str]] = []
 
     def on_start(self) -> None:
         self.subscribe_quotes(self.settings.instrument_id)
@@ -73,6 +75,9 @@ class Obedient(Strategy):
     def on_order_rejected(self, event: OrderRejected) -> None:  # noqa: ARG002
         if self.wanted:
             self.obey(self.wanted)
+        lines, self.once_refused = self.once_refused, []
+        for words in lines:
+            self.obey(words)
 
     def on_order_canceled(self, event: OrderCanceled) -> None:  # noqa: ARG002
         if self.quoted:
@@ -81,6 +86,9 @@ class Obedient(Strategy):
     def obey(self, words: list[str]) -> None:
         """Carry out one line."""
         instrument_id = self.settings.instrument_id
+        if words[0] == "refused":
+            self.once_refused.append(words[1:])
+            return
         if words[0] == "raise":
             raise ValueError("as told")
         if words[0] == "block":

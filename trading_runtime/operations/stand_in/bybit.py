@@ -111,10 +111,6 @@ class BybitProtocol:
         """Whether questions about orders and executions find none, as a venue that lags answers."""
         self.order_delay = 0.0
         """Seconds by which the answer to an order comes late; its reports do not."""
-        self.report_delay = 0.0
-        """Seconds by which reports come late; answers do not."""
-        self.change_delay = 0.0
-        """Seconds by which answers to changes and cancellations come late; reports do not."""
         self.is_deaf = False
         """Whether nothing is answered at all, on connections that stay open."""
         self.refuses_requests = False
@@ -367,7 +363,6 @@ class BybitProtocol:
                 refusal = exchange.cancel(found)
             else:
                 refusal = exchange.amend(found, given.get("price"), given.get("qty"))
-            await asyncio.sleep(self.change_delay)
             if refusal is not None or found is None:
                 return _CANCEL_REFUSED, refusal or "", {}
             return 0, "OK", {"orderId": found.id, "orderLinkId": found.link_id}
@@ -485,12 +480,6 @@ class BybitProtocol:
             "creationTime": self.exchange.now,
             "data": [item],
         }
-        if self.report_delay:
-            self._later(self.report_delay, lambda: self._report(message))
-        else:
-            self._report(message)
-
-    def _report(self, message: Json) -> None:
         for socket in list(self._private):
             sending = asyncio.ensure_future(self._send(socket, message))
             self._waiting.add(sending)
