@@ -53,20 +53,22 @@ def fence_in() -> bool:
     if version < WITH_MOVES:
         return False
     library = ctypes.CDLL(None)
-    with_signals = version >= WITH_SIGNALS
-    rules = _Rules(scoped=_SIGNALS) if with_signals else _Rules(files=_MOVE_TO_OTHER_FOLDERS)
-    size = ctypes.sizeof(_Rules) if with_signals else ctypes.sizeof(ctypes.c_uint64)
-    fence = library.syscall(_CREATE_RULES, ctypes.byref(rules), ctypes.c_size_t(size), 0)
+    rules = _Rules(files=_MOVE_TO_OTHER_FOLDERS, scoped=_SIGNALS if version >= WITH_SIGNALS else 0)
+    size = ctypes.c_size_t(ctypes.sizeof(rules))  # an older version takes further zeros
+    fence = library.syscall(_CREATE_RULES, ctypes.byref(rules), size, 0)
     if fence < 0:
         return False
     try:
-        return (with_signals or _allow_moves(library, fence)) and _enter(library, fence)
+        return _allow_moves(library, fence) and _enter(library, fence)
     finally:
         os.close(fence)
 
 
 def _allow_moves(library: ctypes.CDLL, fence: int) -> bool:
-    """Allow everywhere what a fence of this version forbids unless it is allowed."""
+    """Allow everywhere what a fence forbids unless it is allowed.
+
+    One of signals alone forbids it, too, inside another fence, such as that of a sandbox.
+    """
     folder = os.open("/", os.O_PATH | os.O_CLOEXEC)
     try:
         rule = _Beneath(_MOVE_TO_OTHER_FOLDERS, folder)
