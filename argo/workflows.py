@@ -102,8 +102,8 @@ def two_rounds(batches: str, generation: str = "") -> list[Step]:
     """Return the steps that run each batch of a plan, and once more what is then missing.
 
     ``batches`` is their number. A pod knows its own by the name of its step, ``batch(7:7)``: Argo
-    keeps what a pod is given, and would keep it a thousand times. So is ``generation``, which ends
-    each name.
+    keeps what a pod is given, and would keep it a thousand times. In a search, the name also ends
+    with its ``generation``.
     """
     given = [Parameter(name="generation", value=generation)] if generation else None
     names = f"%d{generation}" if generation else None

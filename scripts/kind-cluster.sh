@@ -4,8 +4,8 @@
 #
 #   scripts/kind-cluster.sh >settings.env
 #
-# Needs docker, kind, kubectl and curl, and .venv (for the S3 server). Meant for hosted CI: what it
-# starts is left to the machine's end.
+# Needs docker, kind, kubectl, curl and perl, and .venv (for the S3 server). Meant for hosted CI: what
+# it starts is left to the machine's end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,7 +27,8 @@ EOF
     export KUBECONFIG=$folder/kubeconfig
 
     mkdir "$folder/auth"
-    docker run --rm --entrypoint htpasswd httpd:2 -Bbn robot "$password" >"$folder/auth/htpasswd"
+    # The registry reads bcrypt alone; a password that is random needs no salt.
+    perl -e 'print "robot:", crypt($ARGV[0], q($2b$05$) . "." x 22), "\n"' "$password" >"$folder/auth/htpasswd"
     docker run --detach --name kind-registry --network kind --volume "$folder/auth:/auth:ro" \
         --env REGISTRY_AUTH=htpasswd --env REGISTRY_AUTH_HTPASSWD_REALM=e2e \
         --env REGISTRY_AUTH_HTPASSWD_PATH=/auth/htpasswd \

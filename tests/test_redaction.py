@@ -157,9 +157,9 @@ def test_ordinary_words_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     words = "Ada Lovelace of LICENCE_FILE with 3.13-slim-bookworm, the bearer of news"
     assert redact(words) == words
     monkeypatch.setenv("SHORT_KEY", "run")
-    monkeypatch.setenv("KEY_FILE", "/etc/keys/one")
+    monkeypatch.setenv("KEY_FILE", "/etc/keys/id_ed25519")
     monkeypatch.setenv("PLAIN", "plain-value-of-a-variable")
-    text = "run with /etc/keys/one and plain-value-of-a-variable"
+    text = "run with /etc/keys/id_ed25519 and plain-value-of-a-variable"
 
     assert redact(text) == text
 

@@ -215,7 +215,8 @@ def _secrets_of(encoded: Mapping[bytes, bytes]) -> _Secrets:
         for name, value in variables.items()
         if name in _declared or (_NAMES.search(name) and name not in _NO_SECRETS)
     }
-    words = {word for value in values for word in _words(value)}
+    # The path of a file with a secret is not a secret.
+    words = {word for value in values if not value.startswith("/") for word in _words(value)}
     for value in variables.values():
         if bare := _BARE_LOGIN.fullmatch(value):
             values.add(bare[1])
@@ -227,7 +228,6 @@ def _secrets_of(encoded: Mapping[bytes, bytes]) -> _Secrets:
                 values.add(user)
         if any(hint in value for hint in _HINTS):
             values.update(found[0] for found in _SHAPES.finditer(value))
-    # The path of a file with a secret is not a secret.
     kept = [value for value in values if len(value) >= _SHORTEST and not value.startswith("/")]
     forms = {form for value in kept for form in _forms(value)}
     long = [value for value in kept if len(value) >= _LEAST_DERIVED]

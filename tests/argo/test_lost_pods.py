@@ -13,6 +13,7 @@ import pytest
 from tests.argo.pods import Pods, ended_step
 from tests.execution.processes import PATIENCE, wait_for
 from trading_runtime.argo import batch_step, summary_step
+from trading_runtime.argo import outputs as step_outputs
 from trading_runtime.argo.plan_step import PodSettings, run_plan_step
 from trading_runtime.cli import step as step_command
 from trading_runtime.cli.main import invoke
@@ -77,7 +78,7 @@ def test_a_batch_that_has_not_begun_ends_as_one_that_was_told_to(
     code = invoke(step_command.step, ["--step", "batch", *planned, "--batch", "0"])
 
     assert code == 143
-    assert "before the first task" in outputs.with_name("message").read_text()
+    assert "told to end" in outputs.with_name("message").read_text()
 
 
 def test_a_summary_that_is_told_to_end_leaves_no_outputs_and_has_not_failed(
@@ -85,6 +86,20 @@ def test_a_summary_that_is_told_to_end_leaves_no_outputs_and_has_not_failed(
 ) -> None:
     # For Argo its pod has an error then, and only errors of the summary are tried again.
     monkeypatch.setattr(summary_step, "_summarised", told_to_end)
+
+    assert invoke(step_command.step, ["--step", "summary", *planned]) == 0
+    assert not outputs.exists()
+
+
+def test_a_summary_of_a_failed_run_that_is_told_to_end_after_its_outputs_takes_them_back(
+    planned: list[str], outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With them and exit code 0, the workflow of a run without a single result would succeed.
+    def told_to_end_then(*_: object) -> int:
+        assert (outputs / "counts").exists()
+        return told_to_end()
+
+    monkeypatch.setattr(step_outputs, "output_report", told_to_end_then)
 
     assert invoke(step_command.step, ["--step", "summary", *planned]) == 0
     assert not outputs.exists()

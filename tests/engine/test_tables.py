@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from tests.engine.market import MINUTE, T0, Market, bars, pair, perpetual, quotes, run_steps
-from trading_runtime.engine.accounting.schemas import DECIMAL, TIME
+from trading_runtime.engine.accounting.schemas import DECIMAL, TIME, arrow_table
 from trading_runtime.engine.accounting.tables import TaskTables
 from trading_runtime.engine.accounting.valuation import exact
 
@@ -139,6 +139,19 @@ def test_numbers_are_decimals_and_times_are_utc_nanoseconds(name: str) -> None:
 )
 def test_values_are_stored_to_sixteen_places_rounded_half_to_even(value: str, stored: str) -> None:
     assert str(exact(Decimal(value))) == stored
+
+
+@pytest.mark.parametrize("others", [[], [-1], [None]])
+def test_a_number_that_does_not_fit_is_refused_and_not_stored_as_another_one(
+    others: list[int | None],
+) -> None:
+    schema = pa.schema([("equity", DECIMAL)])
+    most = 10**38 - 1
+    [stored, *_] = arrow_table({"equity": [most, *others]}, schema)["equity"].to_pylist()
+    assert stored == Decimal("9999999999999999999999.9999999999999999")
+
+    with pytest.raises(OverflowError):
+        arrow_table({"equity": [2**127, *others]}, schema)
 
 
 def test_a_second_run_gives_the_same_tables(four_bars: Market) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from tests.small_experiment import BAR_TYPE, SmallExperiment
 from trading_runtime.errors import UsageError
 from trading_runtime.execution.workers import processes
 from trading_runtime.execution.workers.answers import GarbledError, read_answer
-from trading_runtime.execution.workers.fence import fence_in
+from trading_runtime.execution.workers.fence import WITH_MOVES, WITH_SIGNALS, landlock_version
 from trading_runtime.execution.workers.processes import worker_environment
 
 if TYPE_CHECKING:
@@ -124,15 +125,35 @@ def test_a_strategy_is_given_no_secret_and_nothing_that_is_not_allowed(
 def test_a_strategy_sees_into_no_other_process_and_can_end_none(
     sabotaged: SmallExperiment,
 ) -> None:
-    from multiprocessing import Process
-
-    fenced = Process(target=lambda: os._exit(not fence_in()))
-    fenced.start()
-    fenced.join()
-    if fenced.exitcode:
+    version = landlock_version()
+    if version < WITH_MOVES:
         pytest.skip("this kernel has no Landlock")
+    told = message_of(sabotaged, "seen: ")
 
-    assert "seen: [], reached: [], parent: " in message_of(sabotaged, "seen: ")
+    assert "seen: [], reached: [" in told
+    if version >= WITH_SIGNALS:
+        assert "reached: [], parent: " in told
+
+
+@pytest.mark.parametrize("version", [WITH_MOVES, WITH_SIGNALS])
+def test_a_fenced_process_moves_files_between_folders(version: int, tmp_path: Path) -> None:
+    if landlock_version() < version:
+        pytest.skip("this kernel has an older Landlock")
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "one" / "file").touch()
+
+    # The first as that of a sandbox around the run.
+    code = f"""
+import os
+from trading_runtime.execution.workers import fence
+for version in ({WITH_MOVES}, {version}):
+    fence.landlock_version = lambda: version
+    assert fence.fence_in()
+os.rename("one/file", "other/file")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    assert (tmp_path / "other" / "file").exists()
 
 
 def test_results_of_a_task_that_masked_its_files_can_be_read(sabotaged: SmallExperiment) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib import metadata
 from typing import TYPE_CHECKING
+
+import pytest
 
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.project import doctor
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def parts(capsys: pytest.CaptureFixture[str]) -> tuple[bool, dict[str, dict[str, str]]]:
@@ -49,6 +50,33 @@ def test_a_package_that_is_missing_or_another_one_is_named(
     is_sound, found = parts(capsys)
     assert not is_sound
     assert "not installed: no-such-package" in found["packages"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("version", "user", "expected"),
+    [
+        (0, 1000, ("note", "no Landlock")),
+        (1, 1000, ("note", "no Landlock")),
+        (5, 1000, ("note", "may end")),
+        (6, 1000, ("ok", "ends none")),
+        (6, 0, ("note", "of root")),
+    ],
+)
+def test_a_kernel_that_does_not_keep_strategies_from_other_processes_is_a_note(
+    version: int,
+    user: int,
+    expected: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(doctor, "landlock_version", lambda: version)
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+
+    assert invoke(root, ["doctor", "--json"]) == 0
+    found = parts(capsys)[1]["isolation"]
+    state, words = expected
+    assert found["state"] == state
+    assert words in found["message"]
 
 
 def test_a_tool_that_is_not_there_is_a_note(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +17,6 @@ from trading_runtime.verification.replay import Replay, find_task, replay
 from trading_runtime.verification.rerun import found_origin
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.small_experiment import SmallExperiment
 
 RUN = "run"
@@ -111,6 +110,28 @@ def test_a_failure_where_a_result_is_stored_depends_on_something_else(
     assert replayed.now.kind is Kind.STRATEGY
     assert replayed.before == FreshOutcome(Kind.OK)
     assert replayed.kind is Kind.NONDETERMINISTIC
+
+
+def test_a_failure_of_any_length_is_reported(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    # More than a pipe holds.
+    monkeypatch.setenv("WAYWARD", "wrong " * 15_000)
+    monkeypatch.setenv("TRADING_RUNTIME_PASS", "WAYWARD")
+
+    now = again(copy, "surroundings").now
+
+    assert now.kind is Kind.STRATEGY
+    assert now.message.count("wrong") == 15_000
+
+
+def test_what_a_task_leaves_running_ends_with_it(
+    copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = tmp_path / "child"
+    monkeypatch.setenv("WAYWARD_CHILD", str(notes))
+    monkeypatch.setenv("TRADING_RUNTIME_PASS", "WAYWARD_CHILD")
+
+    assert again(copy, "surroundings").kind is Kind.OK
+    assert not Path(f"/proc/{notes.read_text()}").exists()
 
 
 def test_a_stored_result_that_is_damaged_is_said_to_be_so(copy: Copy) -> None:

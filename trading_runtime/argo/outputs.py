@@ -29,6 +29,11 @@ def write_outputs(values: Mapping[str, str]) -> None:
         (folder / name).write_text(value, encoding="utf-8")
 
 
+def remove_outputs() -> None:
+    """Remove everything that was written for the template."""
+    shutil.rmtree(_folder(), ignore_errors=True)
+
+
 def output_report(run_folder: Path) -> None:
     """Copy the report of a run, page and pictures, to where the template collects it."""
     target = _folder() / "report"

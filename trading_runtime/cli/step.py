@@ -61,6 +61,12 @@ class PodSignals(Signals):
             self.received != signal.SIGTERM or time.monotonic() >= self._until
         )
 
+    def said_of(self, error: BaseException) -> str:
+        """Return how the step ended that ``error`` stopped, in words."""
+        if isinstance(error, KeyboardInterrupt):
+            return "stopped: the pod was told to end; finished tasks are kept"
+        return super().said_of(error)
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if number != signal.SIGTERM or self.received is not None:
             super()._receive(number, frame)
@@ -183,11 +189,17 @@ def step(  # noqa: PLR0913 - one argument per option
 def _ended_by(exit_code: int, name: str) -> int:
     """Return the exit code of a step that a signal ended.
 
-    The summary's is 0, and its outputs are missing, which Argo takes for an error of the pod. Any
-    other code would be a failure: Argo tries no failure of the summary again, so that the words of
-    a run that failed are the workflow's.
+    The summary's is 0, without its outputs, which Argo takes for an error of the pod. Any other
+    code would be a failure: Argo tries no failure of the summary again, so that the words of a run
+    that failed are the workflow's.
     """
-    return Kind.OK.exit_code if name == "summary" and exit_code == _TERMINATED else exit_code
+    if name != "summary" or exit_code != _TERMINATED:
+        return exit_code
+    from trading_runtime.argo.outputs import remove_outputs
+
+    # With them, a run whose tasks failed would have succeeded.
+    remove_outputs()
+    return Kind.OK.exit_code
 
 
 def _plan(experiment: str, run_id: str, settings: PodSettings) -> int:

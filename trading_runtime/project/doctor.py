@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import platform
 import re
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_runtime import __version__
+from trading_runtime.execution.workers.fence import WITH_MOVES, WITH_SIGNALS, landlock_version
 from trading_runtime.planning.distributions import installed_version
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def examine() -> Iterator[Part]:
     yield _python()
     yield _packages()
     yield _engine()
+    yield _isolation()
     for name, purpose in _TOOLS.items():
         path = shutil.which(name)
         if path is None:
@@ -94,3 +97,18 @@ def _engine() -> Part:
         message = f"cannot be imported: {type(error).__name__}: {error}"
         return Part("engine", State.FAILED, message)
     return Part("engine", State.OK, f"nautilus_trader {metadata.version('nautilus_trader')}")
+
+
+def _isolation() -> Part:
+    """Return what keeps a strategy from other processes, such as a shell with credentials."""
+    version = landlock_version()
+    if version < WITH_MOVES:
+        message = "no Landlock: a strategy may look into the processes of its user, and end them"
+    elif os.geteuid() == 0:
+        message = f"Landlock {version}, but a strategy of root may look into all processes"
+    elif version < WITH_SIGNALS:
+        message = f"Landlock {version}: a strategy may end the processes of its user, not look in"
+    else:
+        message = f"Landlock {version}: a strategy sees into no other process, and ends none"
+        return Part("isolation", State.OK, message)
+    return Part("isolation", State.NOTE, f"{message}; run code of others in pods")

@@ -174,7 +174,7 @@ def splits_table(walked: Walked, plan: Plan, *, seen_by_search: bool) -> Table:
             "shows all."
         )
     if seen_by_search:
-        notes.append(f"{SEEN_BY_THE_SEARCH[0].upper()}{SEEN_BY_THE_SEARCH[1:]}.")
+        notes.append(f"{capitalised(SEEN_BY_THE_SEARCH)}.")
     return Table(
         columns=["Test from", "to", "Point", *names, f"{of_metric}, trained", f"{of_metric}, test"],
         rows=rows[:MOST_PARTITIONS],

@@ -14,8 +14,13 @@ from typing import IO, TYPE_CHECKING
 
 from trading_runtime.datasets.fetching import fetched_dataset
 from trading_runtime.errors import Kind
-from trading_runtime.execution.workers.descendants import hide_from_children
-from trading_runtime.execution.workers.processes import worker_environment
+from trading_runtime.execution.workers.descendants import (
+    adopt_orphans,
+    end_adopted,
+    end_descendants,
+    hide_from_children,
+)
+from trading_runtime.execution.workers.processes import kill_with_group, worker_environment
 from trading_runtime.execution.workers.requests import CodeRequest
 from trading_runtime.records.forms import read_as
 from trading_runtime.records.plan import read_plan
@@ -50,14 +55,14 @@ class FreshTasks:
     def run(self, tasks: Sequence[int], output: IO[bytes] | None = None) -> list[FreshOutcome]:
         """Run tasks of the plan one after another; those after a crash are not run.
 
-        What the tasks print goes to ``output``, to standard output and error without one.
+        What the tasks print goes to ``output``, to standard output and error without one. What they
+        leave running ends with them.
         """
         plan = read_plan(self.plan)
         needed = {plan.tasks[task].partition for task in tasks}
         partitions = [plan.partitions[index] for index in sorted(needed)]
         # Here: the process that runs the strategy has no credentials.
         dataset = fetched_dataset(self.dataset, partitions, self.scratch / "dataset")
-        reader, writer = os.pipe()
         job = FreshRequest(
             plan=str(self.plan.absolute()),
             folder=str(self.folder),
@@ -73,24 +78,27 @@ class FreshTasks:
         work.mkdir(exist_ok=True)
         sys.stdout.flush()
         hide_from_children()
-        with subprocess.Popen(
-            [sys.executable, "-P", "-m", "trading_runtime.verification.fresh_tasks", str(writer)],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            pass_fds=(writer,),
-            env=worker_environment(),
-            cwd=work,
-        ) as process:
-            os.close(writer)
-            try:
-                process.communicate(job.to_line())
-            except BaseException:
-                process.kill()
-                raise
-            finally:
-                with os.fdopen(reader, encoding="utf-8") as answers:
-                    ended = [read_as(FreshOutcome, json.loads(line)) for line in answers]
+        adopt_orphans()
+        # No pipe: long answers would fill it, and a process that was left running hold it open.
+        with (self.scratch / "answers").open("w+b") as answers:
+            writer = answers.fileno()
+            with subprocess.Popen(
+                [sys.executable, "-P", "-m", __name__, str(writer)],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                pass_fds=(writer,),
+                env=worker_environment(),
+                cwd=work,
+                process_group=0,
+            ) as process:
+                try:
+                    process.communicate(job.to_line())
+                finally:
+                    kill_with_group(process)
+                    end_adopted(frozenset())
+            answers.seek(0)
+            ended = [read_as(FreshOutcome, json.loads(line)) for line in answers]
         if len(ended) < len(tasks):
             code = process.returncode
             cause = (
@@ -136,9 +144,12 @@ def main() -> None:
     from trading_runtime.results.store import Store
     from trading_runtime.verification.opened_files import OpenedFiles
 
-    # Ctrl-C reaches the whole process group; the parent decides when this process ends.
+    # The parent decides when this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A terminal may stop what prints from another group than its own.
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     end_with_parent(os.getppid())
+    adopt_orphans()
     job = read_as(FreshRequest, json.loads(sys.stdin.read()))
     plan = read_plan(Path(job.plan))
     strategy, folder = plan.strategy, Path(job.folder)
@@ -166,10 +177,12 @@ def main() -> None:
 
     try:
         with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as answers:
+            os.set_inheritable(answers.fileno(), False)  # noqa: FBT003 - how the function is called
             for index in job.tasks:
                 ended, opened = (
                     watched(index) if job.watches_files else (attempt(runner, index), [])
                 )
+                end_descendants(os.getpid())
                 outcome = FreshOutcome(
                     ended.status,
                     ended.message,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 from nautilus_trader.model import Bar, BarType, OrderSide, Quantity
 from nautilus_trader.trading import Strategy, StrategyConfig
@@ -41,7 +43,9 @@ class Wayward(Strategy):
         if way == "raise":
             raise ValueError("as it was told to")
         if way == "surroundings" and "WAYWARD" in os.environ:
-            raise ValueError("the surroundings are not right")
+            raise ValueError(f"the surroundings are not right: {os.environ['WAYWARD']}")
+        if way == "surroundings" and "WAYWARD_CHILD" in os.environ and self.orders == 1:
+            leave_child(Path(os.environ["WAYWARD_CHILD"]))
         if way == "os exit":
             os._exit(3)
         by_chance = way == "chance" and self.orders > 2
@@ -53,3 +57,13 @@ class Wayward(Strategy):
                 tags=[str(uuid.uuid4()) if by_chance else "sound"],
             )
         )
+
+
+def leave_child(notes: Path) -> None:
+    """Leave a process that holds every file of this one open, in a session of its own."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        time.sleep(1000)
+        os._exit(0)
+    notes.write_text(str(child))

@@ -86,6 +86,7 @@ EQUITY = pa.schema(_required(("ts", TIME), ("equity", DECIMAL), ("open_positions
 SCHEMAS = {"orders": ORDERS, "fills": FILLS, "positions": POSITIONS, "equity": EQUITY}
 
 _DECIMAL_BYTES = DECIMAL.byte_width
+_SIGN = 0x80
 
 
 def arrow_table(columns: Columns, schema: pa.Schema) -> pa.Table:
@@ -106,6 +107,9 @@ def _decimals(unscaled: list[int | None]) -> pa.Array:
     known = [n or 0 for n in unscaled]
     try:
         content = b"".join([n.to_bytes(_DECIMAL_BYTES, "little") for n in known])
-    except OverflowError:  # some are below zero, and a keyword takes a third of the time
+        is_signed = max(content[_DECIMAL_BYTES - 1 :: _DECIMAL_BYTES], default=0) >= _SIGN
+    except OverflowError:  # some are below zero
+        is_signed = True
+    if is_signed:  # or too large, which it refuses; the keyword takes a third of the time
         content = b"".join([n.to_bytes(_DECIMAL_BYTES, "little", signed=True) for n in known])
     return pa.Array.from_buffers(DECIMAL, len(unscaled), [valid, pa.py_buffer(content)])

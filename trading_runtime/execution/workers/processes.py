@@ -203,15 +203,7 @@ class StartedProcess:
 
     def kill(self) -> None:
         """Kill the process and everything that it started."""
-        if self.process.poll() is None:
-            end_descendants(self.process.pid)
-        self._kill_group()
-        self.process.kill()
-        self.process.wait()
-
-    def _kill_group(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        kill_with_group(self.process)
 
     def unread(self) -> bytes:
         """Return its output that has not been read yet."""
@@ -243,6 +235,16 @@ class StartedProcess:
         self._keep_output()
         self.output.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def kill_with_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process that has a group of its own, and everything that it started."""
+    if process.poll() is None:
+        end_descendants(process.pid)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 def worker_environment() -> dict[str, str]:
