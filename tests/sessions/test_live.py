@@ -105,6 +105,28 @@ def test_a_position_that_nothing_explains_is_a_refusal_with_its_rows(live: LiveS
     assert ended(fresh, signal.SIGTERM)[0] == 143
 
 
+def test_a_cancellation_at_the_start_waits_until_the_venue_was_compared(live: LiveSession) -> None:
+    live.write(on_stop="hold")
+    first = live.connect()
+    live.order("buy 0.010", "rest 0.020 40000.0")
+    live.wait_for("order_accepted", first, 2)
+    live.wait_for("order_filled", first)
+    ended(first, signal.SIGTERM)
+    [resting] = live.exchange.open_orders
+    settings = {"instrument_id": INSTRUMENT, "orders": str(live.orders), "cancels_at_start": True}
+    live.use("obedient.py:Obedient", **settings)
+    live.venue.do(live.exchange.positions.__setitem__, SYMBOL, Decimal("0.1"))
+    code, text = ended(live.start("--run-id", "two"))
+
+    assert code == 11, text
+    assert live.exchange.open_orders == [resting]
+
+    live.venue.do(live.exchange.positions.__setitem__, SYMBOL, Decimal("0.010"))
+    third = live.connect("three")
+    live.wait(lambda: not live.exchange.open_orders, third)
+    assert ended(third, signal.SIGTERM)[0] == 143
+
+
 def test_each_report_that_comes_twice_is_booked_once(live: LiveSession) -> None:
     live.protocol.sends_twice = True
     process = live.connect()

@@ -88,6 +88,8 @@ class HealthWatch:
             data.on_socket = self._socket
             records.on_refusal = self._refused
             node.bar_old(functools.partial(self._is_old, data))
+            if node.guard.queue is not None:
+                node.guard.queue.is_open = False
             self._hold_back()
 
     def look(self) -> None:
@@ -209,9 +211,11 @@ class HealthWatch:
             self._records.write(events.ClockApart(on=is_apart, seconds=round(skew, 3)))
 
     def open(self) -> None:
-        """Let orders out for the first time."""
+        """Let orders out for the first time, and cancellations that have waited for it."""
         self._is_open = True
         self._hold_back()
+        if self._node.guard.queue is not None:
+            self._node.guard.queue.open(self._node.strategy)
 
     def _hold_back(self) -> None:
         """Close what has a reason to be closed, and open the rest."""

@@ -26,6 +26,7 @@ class ObedientConfig(StrategyConfig):
 
     instrument_id: InstrumentId
     orders: str
+    cancels_at_start: bool = False
 
 
 class Obedient(Strategy):
@@ -50,6 +51,8 @@ class Obedient(Strategy):
 
     def on_start(self) -> None:
         self.subscribe_quotes(self.settings.instrument_id)
+        if self.settings.cancels_at_start:
+            self.cancel_all_orders(self.settings.instrument_id)
 
     def on_save(self) -> dict[str, bytes]:
         return {"done": str(self.done).encode()}

@@ -53,7 +53,7 @@ class OutboundQueue:
     ) -> None:
         """``limit`` is the venue's ``order_rate_limit``.
 
-        Unless it ``takes_orders``, only cancellations wait, while the queue is paused.
+        Unless it ``takes_orders``, only cancellations wait, while the queue is paused or not open.
         """
         self.takes_orders = takes_orders
         self._most = limit.orders
@@ -69,6 +69,8 @@ class OutboundQueue:
         self._alerts = 0
         self._next_look = 0
         self._paused_until = 0
+        self.is_open = True
+        """Whether anything may be sent: at a venue, once it was compared with what is known."""
         self.counts: Counter[str] = Counter()
         """How many requests ``waited``, and how many of these ``expired`` or were ``dropped``."""
         self.refused_orders: list[Any] = []
@@ -120,6 +122,12 @@ class OutboundQueue:
         if until > self._paused_until:
             self._paused_until = until
             self._wake(strategy, until)
+
+    def open(self, strategy: Any) -> None:
+        """Send what has waited for the venue to be compared."""
+        self.is_open = True
+        if self._first or self._rest:
+            self._wake(strategy, self._now(strategy))
 
     def drop(self, strategy: Any, reason: str) -> None:
         """Send nothing of what waits: its orders are denied for ``reason``."""
@@ -194,7 +202,7 @@ class OutboundQueue:
         }
         self._without(strategy, unsent)
         cache = strategy.cache
-        if not (
+        if self.is_open and not (
             cache.orders_open(instrument_id=target) or cache.orders_inflight(instrument_id=target)
         ):
             return send()
@@ -209,7 +217,8 @@ class OutboundQueue:
         now, count = request.since, len(request.order_ids)
         if self._first or self._rest:
             self.release(strategy, now)
-        if not (self.takes_orders or self._first or now < self._paused_until):
+        is_free = self.is_open and now >= self._paused_until
+        if is_free and not (self.takes_orders or self._first):
             return request.send()
         is_next = not self._first and (waiting is self._first or not self._rest)
         if is_next and count <= self._room(now):
@@ -228,7 +237,7 @@ class OutboundQueue:
         return self._guard.now(strategy) if clock is None else clock()
 
     def _room(self, now: int) -> int:
-        if now < self._paused_until:
+        if not self.is_open or now < self._paused_until:
             return 0
         while self._sent and self._sent[0] <= now - self._period:
             self._sent.popleft()
@@ -254,7 +263,8 @@ class OutboundQueue:
     def _recheck(self, strategy: Any, now: int) -> None:
         """Wake once more for what still waits: a real clock's alerts come late, each by its own."""
         waiting = self._first or self._rest
-        if waiting and self._next_look <= now and now >= self._paused_until:
+        is_free = self.is_open and now >= self._paused_until
+        if waiting and is_free and self._next_look <= now:
             missing = len(waiting[0].order_ids) - self._room(now)
             self._next_look = self._sent[missing - 1] + self._period if missing > 0 else now
             self._wake(strategy, self._next_look)

@@ -75,7 +75,7 @@ _to_kill: list[TaskRunner] = []
 def serve(sender: int, parent: int) -> None:
     """Serve batches until standard input ends; answer into the descriptor ``sender``."""
     fence_in()  # before there is another thread
-    # These reach the whole process group; the parent decides when workers end.
+    # The parent decides when workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(KILL_SWITCH_SIGNAL, _note_kill_switch)
