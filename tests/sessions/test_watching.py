@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,6 +33,7 @@ class Watched:
         self.closed: set[str] = set()
         self.rows: set[str] = set()
         self.has_queue = False
+        self.guard = SimpleNamespace(queue=None)
         self.paused: list[float] = []
         self.asked: list[float] = []
         """When data was asked for anew, in seconds after the start."""
