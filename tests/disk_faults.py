@@ -15,14 +15,18 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from trading_runtime.errors import TradingRuntimeError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ROOT = Path(__file__).resolve().parent.parent
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _GROWING = {"open", "os.mkdir", "write", "fsync"}
 """Changes that need space."""
@@ -61,14 +65,21 @@ class Faults:
         vars(io).update(open=opening)
         self._write = write
 
-    @property
-    def have_happened(self) -> bool:
-        """Whether there was a change of this number."""
-        return self._count > self._at
-
     def tell(self, facts: dict[str, Any]) -> None:
         """Write a line to the parent."""
         self._write(self._told, json.dumps(facts).encode() + b"\n")
+
+    def try_on(self, change: Callable[[], object]) -> None:
+        """Make a change, and tell how it ended: an exit code, or the text of a defect."""
+        try:
+            change()
+            ended: int | str = 0
+        except TradingRuntimeError as error:
+            ended = error.kind.exit_code
+        except Exception as error:  # noqa: BLE001 - a defect, which the test shows
+            ended = repr(error)
+        if self._count > self._at:  # there was a change of this number
+            self.tell({"ended": ended})
 
     def _see(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in _CHANGES or (
@@ -153,3 +164,16 @@ def in_child(work: Callable[[int], None]) -> str:
         content = said.read()
     os.waitpid(child, 0)
     return content
+
+
+def lines_of(module: str, *words: str | Path) -> list[dict[str, Any]]:
+    """Return the JSON lines that a module prints, run as a program of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]

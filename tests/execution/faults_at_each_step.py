@@ -24,7 +24,6 @@ import trading_runtime.results.ledger
 import trading_runtime.results.reduction
 import trading_runtime.results.validation  # noqa: F401
 from tests.disk_faults import Faults, in_child
-from trading_runtime.errors import TradingRuntimeError
 from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.execution.preparation import prepare_run
 from trading_runtime.report.write import _environment
@@ -69,16 +68,7 @@ def run(file: str, run_id: str) -> None:
 
 def faulty(file: str, folder: Path, step: int, fault: str, out: int) -> None:
     """Run the experiment with a fault at the change of this number; say how it ended."""
-    faults = Faults(folder, step, fault, out)
-    try:
-        run(file, folder.name)
-        ended: int | str = 0
-    except TradingRuntimeError as error:
-        ended = error.kind.exit_code
-    except Exception as error:  # noqa: BLE001 - a defect, which the test shows
-        ended = repr(error)
-    if faults.have_happened:
-        faults.tell({"ended": ended})
+    Faults(folder, step, fault, out).try_on(lambda: run(file, folder.name))
 
 
 def judged(file: str, folder: Path, out: int) -> None:

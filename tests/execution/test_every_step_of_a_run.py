@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.disk_faults import lines_of
 from trading_runtime.errors import Kind
 
 if TYPE_CHECKING:
     from tests.small_experiment import SmallExperiment
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SOUND = {"status": "complete", "findings": []}
 
 
@@ -29,18 +25,8 @@ def faults_at_each_step(
     small.write(partitions={"by": "day", "end": "2024-01-02"}, parameters={"every": [20]})
     ended = small.run("--run-id", run_id)
     assert ended.returncode == 0, ended.stderr
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "tests.execution.faults_at_each_step"),
-            *(small.path, small.results, run_id, how, fault),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    module = "tests.execution.faults_at_each_step"
+    return lines_of(module, small.path, small.results, run_id, how, fault)
 
 
 @pytest.mark.parametrize("fault", ["kill", "power"])

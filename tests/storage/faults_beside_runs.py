@@ -22,7 +22,7 @@ from trading_runtime.deployments.desired import read_desired
 from trading_runtime.deployments.kept import Kept
 from trading_runtime.deployments.logs import LOG, parts_of, rotate
 from trading_runtime.deployments.state import DeploymentState, Phase, Request, SupervisorFolder
-from trading_runtime.errors import StorageError, TradingRuntimeError
+from trading_runtime.errors import StorageError
 from trading_runtime.records.account import AccountState
 from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.records.trials import Window
@@ -189,16 +189,7 @@ THINGS = {
 
 def faulty(thing: Thing, folder: Path, step: int, fault: str, out: int) -> None:
     """Change a thing with a fault at the change of this number; say how it ended."""
-    faults = Faults(folder, step, fault, out)
-    try:
-        thing.change(folder)
-        ended: int | str = 0
-    except TradingRuntimeError as error:
-        ended = error.kind.exit_code
-    except Exception as error:  # noqa: BLE001 - a defect, which the test shows
-        ended = repr(error)
-    if faults.have_happened:
-        faults.tell({"ended": ended})
+    Faults(folder, step, fault, out).try_on(lambda: thing.change(folder))
 
 
 def main() -> None:

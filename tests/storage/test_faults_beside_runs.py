@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.small_experiment import ROOT
+from tests.disk_faults import lines_of
 from tests.storage.faults_beside_runs import FAULTS
 from trading_runtime.errors import Kind
 
@@ -37,15 +34,7 @@ def faults() -> list[dict[str, Any]]:
     """What came of each fault at each change."""
     # A disk would take its time for some thousand syncs, which the faults count themselves.
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as kept:
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.storage.faults_beside_runs", kept],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+        return lines_of("tests.storage.faults_beside_runs", kept)
 
 
 @pytest.mark.parametrize("thing", EXPECTED)
