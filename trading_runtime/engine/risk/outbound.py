@@ -217,8 +217,7 @@ class OutboundQueue:
         now, count = request.since, len(request.order_ids)
         if self._first or self._rest:
             self.release(strategy, now)
-        is_free = self.is_open and now >= self._paused_until
-        if is_free and not (self.takes_orders or self._first):
+        if self._is_free(now) and not (self.takes_orders or self._first):
             return request.send()
         is_next = not self._first and (waiting is self._first or not self._rest)
         if is_next and count <= self._room(now):
@@ -236,8 +235,12 @@ class OutboundQueue:
         clock = self._risk.rate_clock
         return self._guard.now(strategy) if clock is None else clock()
 
+    def _is_free(self, now: int) -> bool:
+        """Return whether anything may be sent: the queue is open, and in no pause."""
+        return self.is_open and now >= self._paused_until
+
     def _room(self, now: int) -> int:
-        if not self.is_open or now < self._paused_until:
+        if not self._is_free(now):
             return 0
         while self._sent and self._sent[0] <= now - self._period:
             self._sent.popleft()
@@ -263,8 +266,7 @@ class OutboundQueue:
     def _recheck(self, strategy: Any, now: int) -> None:
         """Wake once more for what still waits: a real clock's alerts come late, each by its own."""
         waiting = self._first or self._rest
-        is_free = self.is_open and now >= self._paused_until
-        if waiting and is_free and self._next_look <= now:
+        if waiting and self._is_free(now) and self._next_look <= now:
             missing = len(waiting[0].order_ids) - self._room(now)
             self._next_look = self._sent[missing - 1] + self._period if missing > 0 else now
             self._wake(strategy, self._next_look)
