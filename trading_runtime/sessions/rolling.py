@@ -44,8 +44,7 @@ def rolled_forward(
         entries = list(entries)
         filled: defaultdict[str, Decimal] = defaultdict(Decimal)
         for entry in entries:
-            fill = entry.as_event(events.OrderFilled)
-            if fill is not None and entry.sequence < state.lines:
+            if entry.sequence < state.lines and (fill := entry.as_event(events.OrderFilled)):
                 filled[fill.order_id] += Decimal(fill.quantity)
         books = _Books(state, instruments, filled, is_cash=is_cash)
         for entry in entries:
