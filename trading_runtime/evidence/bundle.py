@@ -91,7 +91,7 @@ def bundle_run(store: Store, files: RunFiles, target: Path) -> Bundle:
     paths = {
         f"runs/{files.folder.name}/{name}": path
         for name, path in run_paths(files)
-        if path not in files.passing and files.logs not in path.parents and not path.is_symlink()
+        if not files.is_unsealed(path) and not path.is_symlink()
     }
     for task_id in tasks:
         store.read_task(task_id)

@@ -111,10 +111,8 @@ def _listing_findings(evidence: Evidence, plan: Plan | None) -> Iterator[Journal
     folders = {"runs", "tasks"}
     for name in sorted(evidence.listing.files):
         parts = name.split("/")
-        path = store.root / name
-        is_unsealed = path in files.passing or files.logs in path.parents
         is_other = parts[0] == "tasks" and len(parts) != _PARTS_OF_TASK
-        if is_unsealed or is_other or parts[0] not in folders:
+        if files.is_unsealed(store.root / name) or is_other or parts[0] not in folders:
             yield JournalFinding(name, "it belongs to no part of a bundle")
 
 

@@ -47,6 +47,10 @@ class RunFiles:
         self.owner: object = None
         """Keeps a temporary copy of the folder alive."""
 
+    def is_unsealed(self, path: Path) -> bool:
+        """Return whether no seal covers a path: a log, or what a run has only while it works."""
+        return path in self.passing or self.logs in path.parents
+
     def failure(self, task_id: str) -> Path:
         """Return the path of a task's typed failure."""
         return self.failures / f"{task_id}.json"

@@ -72,9 +72,7 @@ def sealed_paths(files: RunFiles) -> Iterator[tuple[str, Path]]:
     line, which others never see.
     """
     for name, path in run_paths(files):
-        if path == files.metadata or path in files.passing:
-            continue
-        if files.logs in path.parents:
+        if path == files.metadata or files.is_unsealed(path):
             continue
         if files.journals not in path.parents or path.is_symlink() or path.stat().st_size:
             yield name, path
