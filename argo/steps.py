@@ -61,9 +61,10 @@ _LOST = (
     "pod deleted|node was low on resource|exceeds the total limit|node shutdown|[Pp]reempt"
     "|is unresponsive|Evicted|didn.t have enough resource|can.t find failed message|exit code 2.$"
 )
+_TELLS_MEMORY = "lastRetry.message matches 'OOMKilled|out of memory'"
 # Killed without a word: its grace period was too short. Out of memory is told, by the kernel or by
 # the batch itself, and would happen again.
-_KILLED = "(lastRetry.exitCode == '137' && !(lastRetry.message matches 'OOMKilled|out of memory'))"
+_KILLED = f"(lastRetry.exitCode == '137' && !({_TELLS_MEMORY}))"
 _LOST_OR_TRANSIENT = (
     "!(lastRetry.message contains 'deadline') && (lastRetry.exitCode in ['75', '143']"
     f" || {_KILLED} || lastRetry.message matches '{_LOST}'"
@@ -74,7 +75,7 @@ _LOST_OR_TRANSIENT = (
 _BACKOFF = models.Backoff(duration="2s", factor="2", cap="20s")
 
 
-_RAN_OUT = "(lastRetry.exitCode == '137' && lastRetry.message matches 'OOMKilled|out of memory')"
+_RAN_OUT = f"(lastRetry.exitCode == '137' && {_TELLS_MEMORY})"
 _TWICE_AFTER_IT_RAN_OUT = f"({_RAN_OUT} ? 2 : 1)"
 """Factor for the memory of a pod that no second round repeats."""
 _ONCE_MORE_WITH_MEMORY = f" || ({_RAN_OUT} && asInt(retries) < 1)"
