@@ -34,9 +34,7 @@ class Workflows:
             return None
         namespace, _, name = address.partition("/")
         try:
-            command = ArgoCommand(namespace)
-            command.seconds = _SECONDS
-            content = json.loads(command.run("get", name, "--output", "json"))
+            content = json.loads(_asked(namespace, "get", name, "--output", "json"))
         except UsageError as error:
             if f'"{name}" not found' in str(error):
                 return WorkflowState(has_ended=True, why=f"workflow {address} was deleted")
@@ -67,9 +65,7 @@ class ListedWorkflows:
             if not self._can_be_asked:
                 return None
             try:
-                command = ArgoCommand(namespace)
-                command.seconds = _SECONDS
-                listed = command.run("list", "--running", "--output", "name")
+                listed = _asked(namespace, "list", "--running", "--output", "name")
             except UsageError:
                 self._can_be_asked = False
                 return None
@@ -77,6 +73,13 @@ class ListedWorkflows:
         if name in self._unfinished[namespace]:
             return WorkflowState(has_ended=False, why=f"workflow {address} goes on")
         return WorkflowState(has_ended=True, why=f"workflow {address} has ended, or was deleted")
+
+
+def _asked(namespace: str, *words: str) -> str:
+    """Return what argo answers; raises ``UsageError`` when it fails or takes too long."""
+    command = ArgoCommand(namespace)
+    command.seconds = _SECONDS
+    return command.run(*words)
 
 
 def state_of(workflow: Mapping[str, Any], address: str) -> WorkflowState:
