@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 from tests.deployments.test_notices import Receiver
-from tests.s3.servers import S3Server
+from tests.s3.conftest import bucket, server, storage
 from trading_runtime.deployments.logs import LOG, LogUploads
-from trading_runtime.storage import s3
 from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from tests.deployments.conftest import Supervised
 
+__all__ = ["bucket", "server", "storage"]
+
 PASSWORD, LOGIN = "canary-0f3a9c71", "canary-77b1e2d4"
+PROGRAM = {"command": [sys.executable, "frail.py"], "secrets": ["LOGIN_NAME"]}
 SAYS = f"""
 import os, sys
 sys.exit(f"error: no access with {{os.environ['LOGIN_NAME']}} and {PASSWORD}")
@@ -35,13 +38,10 @@ def test_neither_state_nor_command_nor_notice_has_a_secret(supervised: Supervise
     supervised.script(
         "frail",
         SAYS,
+        program=PROGRAM,
         restart={"backoff": "100ms", "most_in_an_hour": 1},
         notify=[{"url_from": "WHERE"}],
     )
-    path = supervised.folder / "frail.json"
-    content = json.loads(path.read_text())
-    content["program"]["secrets"] = ["LOGIN_NAME"]
-    path.write_text(json.dumps(content))
     supervised.up()
     state = supervised.wait_for("frail", "gave up")
     supervised.wait(lambda: len(receiver.received.get(f"/{PASSWORD}", [])) == 2)
@@ -71,11 +71,7 @@ def test_nor_has_what_a_later_supervisor_says_of_a_process_that_it_found(
     supervised: Supervised,
 ) -> None:
     supervised.environment |= {"LOGIN_NAME": LOGIN}
-    supervised.script("frail", WAITS, restart={"most_in_an_hour": 0})
-    path = supervised.folder / "frail.json"
-    content = json.loads(path.read_text())
-    content["program"]["secrets"] = ["LOGIN_NAME"]
-    path.write_text(json.dumps(content))
+    supervised.script("frail", WAITS, program=PROGRAM, restart={"most_in_an_hour": 0})
     supervisor = supervised.up("--detach")
     supervised.wait_for("frail", "running")
     supervisor.terminate()
@@ -89,24 +85,17 @@ def test_nor_has_what_a_later_supervisor_says_of_a_process_that_it_found(
     assert LOGIN not in supervised.said + json.dumps(state)
 
 
-def test_a_log_goes_to_s3_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_goes_to_s3_without_secrets(
+    tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = tmp_path / "run" / LOG
     log.parent.mkdir()
     log.write_bytes(f"it is {PASSWORD} \xff".encode("latin-1"))
     monkeypatch.setenv("DB_PASS", PASSWORD)
-    with S3Server() as server:
-        for name, value in (
-            ("AWS_ACCESS_KEY_ID", "some-key-id"), ("AWS_SECRET_ACCESS_KEY", "some-key"),
-            ("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_ENDPOINT_URL", server.endpoint),
-        ):  # fmt: skip
-            monkeypatch.setenv(name, value)
-        s3._opened.cache_clear()
-        server.put("bucket")
-        complaints: list[str] = []
-        uploads = LogUploads(complaints.append)
-        uploads.start(log, "s3://bucket/x", "run")
-        uploads.finish()
+    complaints: list[str] = []
+    uploads = LogUploads(complaints.append)
+    uploads.start(log, f"{bucket}/x", "run")
+    uploads.finish()
 
-        assert complaints == []
-        assert S3Folder("s3://bucket/x").read(f"runs/run/logs/{LOG}") == b"it is [hidden] \xff"
-    s3._opened.cache_clear()
+    assert complaints == []
+    assert S3Folder(f"{bucket}/x").read(f"runs/run/logs/{LOG}") == b"it is [hidden] \xff"

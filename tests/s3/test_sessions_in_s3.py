@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.s3.conftest import bucket, server, storage
 from tests.sessions.live_session import LiveSession
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["bucket", "server", "storage"]
 
 
+def events(folder: S3Folder, run: str) -> list[str]:
+    """Return the names of the events that a run's journal has so far."""
+    names = folder.sizes(f"runs/{run}/journal/")
+    return [json.loads(line)["event"] for name in names for line in folder.read(name).splitlines()]
+
+
 def test_the_journal_is_in_s3_while_the_session_trades(
     tmp_path: Path, small_dataset: Path, bucket: str
 ) -> None:
@@ -27,15 +33,11 @@ def test_the_journal_is_in_s3_while_the_session_trades(
     process = session.start()
     folder = S3Folder(f"{bucket}/results")
 
-    def entries() -> list[dict[str, Any]]:
-        names = folder.sizes("runs/one/journal/")
-        return [json.loads(line) for name in names for line in folder.read(name).splitlines()]
-
-    session.wait(lambda: any(item["event"] == "session_connected" for item in entries()), process)
+    session.wait(lambda: "session_connected" in events(folder, "one"), process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
 
-    assert {"run_initialised", "session_started"} <= {item["event"] for item in entries()}
+    assert {"run_initialised", "session_started"} <= set(events(folder, "one"))
 
 
 def test_a_holder_that_was_suspended_sends_nothing_once_another_has_the_account(
@@ -47,17 +49,11 @@ def test_a_holder_that_was_suspended_sends_nothing_once_another_has_the_account(
         live.change("trading_runtime.sessions.account", _LEASE_SECONDS=5.0)
         folder = S3Folder(f"{bucket}/results")
 
-        def events(name: str) -> list[str]:
-            names = folder.sizes(f"runs/{name}/journal/")
-            return [
-                json.loads(line)["event"] for n in names for line in folder.read(n).splitlines()
-            ]
-
         first = live.start()
-        live.wait(lambda: "session_connected" in events("one"), first)
+        live.wait(lambda: "session_connected" in events(folder, "one"), first)
         os.kill(first.pid, signal.SIGSTOP)
         second = live.start("--run-id", "two", "--fresh")
-        live.wait(lambda: "session_connected" in events("two"), second)
+        live.wait(lambda: "session_connected" in events(folder, "two"), second)
         code, text = ended(second, signal.SIGKILL)
         live.order("buy 0.010")
         os.kill(first.pid, signal.SIGCONT)

@@ -16,7 +16,7 @@ from trading_runtime.operations.stand_in.bybit import (
     BybitProtocol,
     live_sections,
 )
-from trading_runtime.operations.stand_in.exchange import Exchange
+from trading_runtime.operations.stand_in.exchange import Exchange, HeldOrder
 from trading_runtime.operations.stand_in.serving import StandInVenue
 
 if TYPE_CHECKING:
@@ -104,6 +104,12 @@ class LiveSession(SmallSession):
         """Tell the strategy what to do next, all of it at one quote."""
         with self.orders.open("a") as file:
             file.write("".join(f"{line}\n" for line in lines))
+
+    def trade_by_hand(self, order: HeldOrder) -> HeldOrder:
+        """Give the venue an order that no session sent."""
+        for act in (self.exchange.place, self.exchange.on_order, self.exchange.match):
+            self.venue.do(act, order)
+        return order
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         """Start a session named ``one``, and do not wait for it."""

@@ -635,11 +635,7 @@ def test_what_the_account_has_in_other_instruments_is_left_alone(tmp_path: Path)
     other = "ETHUSDT"
 
     def foreign(side: str, kind: str, price: int) -> HeldOrder:
-        order = HeldOrder(other, side, kind, Decimal("0.2"), Decimal(price))
-        live.venue.do(live.exchange.place, order)
-        live.venue.do(live.exchange.on_order, order)
-        live.venue.do(live.exchange.match, order)
-        return order
+        return live.trade_by_hand(HeldOrder(other, side, kind, Decimal("0.2"), Decimal(price)))
 
     with LiveSession(tmp_path, {SYMBOL: PRICE, other: "2000.0"}) as live:
         live.write(on_stop="flatten", limits={"heartbeat": "500ms"})

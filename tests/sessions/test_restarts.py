@@ -17,19 +17,12 @@ if TYPE_CHECKING:
 OTHER = "ETHUSDT"
 
 
-def traded_by_hand(live: LiveSession, side: str, quantity: str) -> None:
-    """Fill a market order that no session sent."""
-    order = HeldOrder(SYMBOL, side, "Market", Decimal(quantity), Decimal(0))
-    for act in (live.exchange.place, live.exchange.on_order, live.exchange.match):
-        live.venue.do(act, order)
-
-
 def test_what_was_traded_by_hand_before_the_first_session_is_taken_over_once(
     live: LiveSession,
 ) -> None:
     live.write(on_stop="hold")
-    traded_by_hand(live, "Buy", "0.2")
-    traded_by_hand(live, "Sell", "0.15")
+    live.trade_by_hand(HeldOrder(SYMBOL, "Buy", "Market", Decimal("0.2"), Decimal(0)))
+    live.trade_by_hand(HeldOrder(SYMBOL, "Sell", "Market", Decimal("0.15"), Decimal(0)))
     for name in ("one", "two"):
         process = live.connect(name)
         code, text = ended(process, signal.SIGTERM)
