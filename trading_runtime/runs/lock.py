@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from trading_runtime.errors import LeaseLostError, StorageError, TransientError, UsageError
 from trading_runtime.records.account import LeaseRecord, parse_lease
 from trading_runtime.storage.files import open_lock, open_regular, storage_errors
+from trading_runtime.storage.object_store import AGE_INEXACT_SECONDS
 from trading_runtime.units import steady_seconds
 
 if TYPE_CHECKING:
@@ -86,8 +87,6 @@ _LEASE_SECONDS = 120.0
 """How long a lease is valid without renewal; after that, its holder must have died."""
 _RENEWALS = 6
 """How often it is renewed in this time."""
-_INEXACT_SECONDS = 1.0
-"""By how much an age may be too large: a storage tells whole seconds."""
 
 
 class Lease:
@@ -217,7 +216,7 @@ def _is_free(objects: ObjectStore, name: str, there: LeaseRecord) -> bool:
     if not there.holder:
         return True
     age = objects.age(name)
-    return age is None or age >= _LEASE_SECONDS + _INEXACT_SECONDS
+    return age is None or age >= _LEASE_SECONDS + AGE_INEXACT_SECONDS
 
 
 def read_lease(objects: ObjectStore, name: str) -> tuple[LeaseRecord, str] | None:

@@ -28,6 +28,7 @@ from trading_runtime.records.journal import entries_of
 from trading_runtime.records.session_events import OrderFilled
 from trading_runtime.runs.lock import read_lease
 from trading_runtime.storage.files import open_lock, storage_errors
+from trading_runtime.storage.object_store import AGE_INEXACT_SECONDS
 from trading_runtime.units import steady_seconds
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from trading_runtime.results.store import Store
 
 _LEASE_SECONDS = 15.0
-_INEXACT_SECONDS = 1.0
-"""By how much an age may be too large: a storage tells whole seconds."""
 _RELEASES = 3
 """How often a lease is released: once, and again after each renewal that came in between."""
 _WAIT_SECONDS = 1.0
@@ -123,7 +122,7 @@ class SessionAccount:
         clock may differ from the holder's, so the storage says how long ago that was.
         """
         age = self._store.objects.age(self._lease) if lease.until else None
-        unrenewed = max((age or 0.0) - _INEXACT_SECONDS, 0.0)
+        unrenewed = max((age or 0.0) - AGE_INEXACT_SECONDS, 0.0)
         deadline = steady_seconds() + _LEASE_SECONDS - unrenewed
         while lease.until:
             if steady_seconds() > deadline:

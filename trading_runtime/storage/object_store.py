@@ -19,6 +19,9 @@ class UnreadableError(StorageError):
         self.why = why
 
 
+AGE_INEXACT_SECONDS = 1.0
+"""By how much an age may be too large: a storage tells whole seconds."""
+
 type Stamp = tuple[object, ...]
 """Changes when the object does."""
 
