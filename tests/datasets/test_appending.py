@@ -224,6 +224,7 @@ BAD_END = HEADER + bar(1, 0) + "2024-01-01T12:00:30Z,x,1,1,1,1\n"
 MORE_AFTER_BAD_END = BAD_END + bar(2, 0) + "2024-01-02T12:00:30Z,x,1,1,1,1\n"
 NEWEST_FIRST = "2024-01-01T12:00:30Z,x,1,1,1,1\n" + bar(1, 0)
 MORE_ABOVE = bar(2, 1) + "2024-01-02T12:00:30Z,x,1,1,1,1\n" + bar(2, 0) + NEWEST_FIRST
+NO_BID = f"{QUOTES}{NOON},,10.1\n{NOON + 1},10.0,10.2\n"
 ODD_PRICE = f"timestamp,price,size\n{NOON},10.001,1\n{NOON + 1},10,1\n"
 
 
@@ -250,6 +251,8 @@ ODD_PRICE = f"timestamp,price,size\n{NOON},10.001,1\n{NOON + 1},10,1\n"
          {"on_bad_row": "drop", "sort": True}),
         ("trades", {"a.csv": ODD_PRICE}, {"a.csv": f"{ODD_PRICE}{NOON + 2},10.001,1\n"},
          MS | {"off_tick": "round"}),
+        ("quotes", {"a.csv": NO_BID}, {"a.csv": f"{NO_BID}{NOON + 2},10.001,\n"},
+         MS | {"off_tick": "round", "on_bad_row": "drop", "blank_side": "unchanged"}),
     ],
     ids=[
         "the next file goes on within a millisecond", "a file grew within a millisecond",
@@ -258,7 +261,7 @@ ODD_PRICE = f"timestamp,price,size\n{NOON},10.001,1\n{NOON + 1},10,1\n"
         "the second part of a day", "a bar that closes at midnight is of the day before",
         "a row that was dropped before", "dropped rows at both ends of what a file grew by",
         "a dropped row in what a file grew by, the newest first",
-        "prices that were rounded before",
+        "prices that were rounded before", "a blank side above all others",
     ],
 )  # fmt: skip
 def test_rows_and_counts_are_those_of_all_files_prepared_at_once(  # noqa: PLR0913, PLR0917
