@@ -186,7 +186,7 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
         entry = series.entry(origin, source.identifier)
         if before is not None:
             days = excluded_days(before.quarantined, entry.quarantined, series.admitted)
-            entry = replace(before.plus(entry), quarantined=days)
+            entry = before.plus(entry, days)
         grown[_key(source)] = entry
     definitions = {item.id: item for item in manifest.instruments}
     fresh = {source.instrument.id: source.instrument.definition for source in sources}
@@ -196,7 +196,10 @@ def _grown(  # noqa: PLR0913 - everything a manifest is made of
     series_entries = [entry.to_document() for entry in grown.values()]
     made_from = {
         "version": manifest.source["version"],
-        "series": [entry.origin.to_document() for entry in grown.values()],
+        "series": [
+            {"settings": item["settings"], "files": item.get("files", [])}
+            for item in series_entries
+        ],
         "instruments": {name: item.content for name, item in definitions.items()},
     }
     return manifest.model_copy(

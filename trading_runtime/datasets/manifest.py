@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,7 +32,7 @@ from trading_runtime.datasets.manifest_index import (
     totals_of,
 )
 from trading_runtime.errors import DataError
-from trading_runtime.records.forms import read_as, to_document
+from trading_runtime.records.forms import read_as
 from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.storage.files import MOST_DOCUMENT, read_bytes, text_of_file
 from trading_runtime.storage.s3 import S3Folder, is_s3, refuse_other_address
@@ -166,8 +166,7 @@ class Manifest(BaseModel):
             return self
         raw = raw_files_in(self.files.stored, self.files.read)
         entries = [
-            item | {"files": raw.get((item["settings"]["type"], item["identifier"]), [])}
-            for item in self.source.get("series", [])
+            item | {"files": raw.get(_key_of(item), [])} for item in self.source.get("series", [])
         ]
         return self.model_copy(update={"source": self.source | {"series": entries}})
 
@@ -188,10 +187,7 @@ class Manifest(BaseModel):
 
         What is more than a manifest lists itself is in an index.
         """
-        raw = {
-            key: [to_document(file) for file in entry.files]
-            for key, entry in self.series_entries.items()
-        }
+        raw = {_key_of(item): item.get("files", []) for item in self.source.get("series", [])}
         if self.index is None:
             counts = (
                 sum(len(file.row_groups) for file in self.files),
@@ -233,6 +229,10 @@ class Manifest(BaseModel):
         if self.parent is None:
             del content["parent"]
         return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _key_of(entry: Mapping[str, Any]) -> tuple[str, str]:
+    return entry["settings"]["type"], entry["identifier"]
 
 
 def _sealed(content: dict[str, Any]) -> dict[str, Any]:

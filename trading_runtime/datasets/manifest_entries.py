@@ -186,8 +186,8 @@ class SeriesEntry:
         """What the series was made from."""
         return SeriesOrigin(self.settings, self.files)
 
-    def plus(self, added: SeriesEntry) -> SeriesEntry:
-        """Return the entry with what a later preparation added to the series."""
+    def plus(self, added: SeriesEntry, quarantined: tuple[ExcludedDay, ...]) -> SeriesEntry:
+        """Return the entry with what a later preparation added; ``quarantined`` is of both."""
         return replace(
             self,
             files=(*self.files, *added.files),
@@ -197,7 +197,7 @@ class SeriesEntry:
             snapped=_sums(self.snapped, added.snapped),
             dropped=_sums(self.dropped, added.dropped),
             repeated=_sums(self.repeated, added.repeated),
-            quarantined=(*self.quarantined, *added.quarantined),
+            quarantined=quarantined,
         )
 
     def to_document(self) -> dict[str, Any]:

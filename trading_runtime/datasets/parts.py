@@ -172,7 +172,10 @@ class PartedPreparation:
         with Scratch() as scratch:
             manifest = assembled(
                 sources,
-                source_of(sources, [entry.origin for entry in entries], entries),
+                {
+                    **source_of(sources, [entry.origin for entry in entries]),
+                    "series": [entry.to_document() for entry in entries],
+                },
                 _items(DataFile, [file for part in parts for file in part.files]),
                 _items(Gap, [gap for part in parts for gap in part.gaps]),
                 written=(write_instruments, scratch.path),

@@ -80,11 +80,11 @@ def prepare(
     sources = series_sources(loaded, instruments)
     origins = series_origins(sources)
     existing = _existing(folder, force=force)
-    made_from = source_of(sources, origins)["digest"]
-    if existing is not None and existing.source.get("digest") == made_from:
+    made_from = source_of(sources, origins)
+    if existing is not None and existing.source.get("digest") == made_from["digest"]:
         return Prepared(folder, existing, is_unchanged=True)
     with partial_folder(folder) as (place, partial):
-        manifest = _write(partial, sources, origins, write_instruments)
+        manifest = _write(partial, sources, origins, made_from, write_instruments)
         if existing is not None and existing.digest == manifest.digest:
             return Prepared(folder, existing, is_unchanged=True)
         if existing is not None:
@@ -181,20 +181,12 @@ def series_origins(sources: Sequence[SeriesSource]) -> list[SeriesOrigin]:
     ]
 
 
-def source_of(
-    sources: Sequence[SeriesSource],
-    origins: Sequence[SeriesOrigin],
-    entries: Sequence[SeriesEntry] = (),
-) -> dict[str, Any]:
-    """Return what the dataset is made from, for its manifest; ``entries`` are those of series."""
+def source_of(sources: Sequence[SeriesSource], origins: Sequence[SeriesOrigin]) -> dict[str, Any]:
+    """Return the digest of what the dataset is made from, and the version, for its manifest."""
     definitions = {item.instrument.id: item.instrument.definition.content for item in sources}
     series = [origin.to_document() for origin in origins]
     made_from = {"version": _VERSION, "series": series, "instruments": definitions}
-    return {
-        "digest": digest(made_from),
-        "version": _VERSION,
-        "series": [entry.to_document() for entry in entries],
-    }
+    return {"digest": digest(made_from), "version": _VERSION}
 
 
 def _existing(folder: Path, *, force: bool) -> Manifest | None:
@@ -228,6 +220,7 @@ def _write(
     folder: Path,
     sources: Sequence[SeriesSource],
     origins: Sequence[SeriesOrigin],
+    made_from: Mapping[str, Any],
     write_instruments: InstrumentWriter,
 ) -> Manifest:
     files: list[DataFile] = []
@@ -239,7 +232,7 @@ def _write(
         entries.append(made.entry(origin, item.identifier))
     manifest = assembled(
         sources,
-        source_of(sources, origins, entries),
+        {**made_from, "series": [entry.to_document() for entry in entries]},
         files,
         [gap for found in gaps for gap in found.listed],
         written=(write_instruments, folder),
