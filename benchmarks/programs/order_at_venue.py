@@ -78,6 +78,7 @@ def _bare(path: Path) -> None:
     from nautilus_trader import model
     from nautilus_trader.common import Environment, LoggerConfig
     from nautilus_trader.live import LiveExecutionEngineConfig, LiveNode, LiveRiskEngineConfig
+    from trading_runtime.config.adapters import AdapterData, AdapterExecution
     from trading_runtime.engine.live.adapters import adapter_client
 
     from benchmarks.strategies.eager import Eager, EagerConfig
@@ -98,13 +99,10 @@ def _bare(path: Path) -> None:
             LiveRiskEngineConfig(max_order_submit_rate=rate, max_order_modify_rate=rate)
         )
     )
-    for section in ("data", "execution"):
-        part = content[section]
-        client = adapter_client(section, part["adapter"], part["environment"], part["config"])
-        if section == "data":
-            builder = builder.add_data_client(None, *client)
-        else:
-            builder = builder.add_exec_client(None, *client)
+    data = AdapterData.model_validate(content["data"])
+    execution = AdapterExecution.model_validate(content["execution"])
+    builder = builder.add_data_client(None, *adapter_client(data))
+    builder = builder.add_exec_client(None, *adapter_client(execution))
     node = builder.build()
     node.add_strategy(Eager(EagerConfig(instrument_id=model.InstrumentId.from_str(_INSTRUMENT))))
 
