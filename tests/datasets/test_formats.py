@@ -537,11 +537,11 @@ def test_an_inverse_contract_that_is_defined_is_read_in_contracts(tmp_path: Path
     (tmp_path / "btc.json").write_text(json.dumps(definition))
     (tmp_path / "BTCUSD2024-01-01.csv").write_text(BYBIT)
 
-    _, [trade] = imported(
-        tmp_path / "BTCUSD2024-01-01.csv", "--format", "bybit-trades",
+    run("import", str(tmp_path / "BTCUSD2024-01-01.csv"), "--format", "bybit-trades",
         "--instrument", "BTCUSD-PERP.BYBIT", "--instruments", str(tmp_path / "btc.json"),
-    )  # fmt: skip
+        "--to", str(tmp_path / "made"))  # fmt: skip
 
+    [trade] = ParquetDataCatalog(str(tmp_path / "made")).query(NautilusDataType.TradeTick)
     assert (str(trade.size), str(trade.price)) == ("100", "42000.0")
 
 
