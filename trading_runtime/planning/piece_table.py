@@ -116,7 +116,7 @@ class PieceTable:
 
     @classmethod
     def of(cls, frame: pl.DataFrame, chosen: Sequence[SeriesTotals]) -> PieceTable:
-        """Return the table of the row groups in ``frame``: of these series alone, in their order."""
+        """Return the table of the row groups in ``frame``: those of the series, in their order."""
         import polars as pl
 
         if not _is_in_order(frame):
