@@ -25,9 +25,7 @@ class Asked(selectors.DefaultSelector):
         super().__init__()
         self.done = done
 
-    def select(
-        self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, selectors._EventMask]]:
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         self.done.append("asked")
         return super().select(timeout)
 
