@@ -18,18 +18,18 @@ from trading_runtime.records.account import OrderTerms, RestingOrder
 from trading_runtime.records.forms import to_document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 _FURTHER = tuple(field.name for field in fields(OrderTerms))
 _USUAL = (None, False, "DEFAULT", "NO_CONTINGENCY", "NO_TRIGGER")
-_CLASSES: dict[str, Any] = {
-    "LIMIT": model.LimitOrder,
-    "STOP_MARKET": model.StopMarketOrder,
-    "STOP_LIMIT": model.StopLimitOrder,
-    "MARKET_IF_TOUCHED": model.MarketIfTouchedOrder,
-    "LIMIT_IF_TOUCHED": model.LimitIfTouchedOrder,
-    "TRAILING_STOP_MARKET": model.TrailingStopMarketOrder,
-    "TRAILING_STOP_LIMIT": model.TrailingStopLimitOrder,
+_CREATE: dict[str, Callable[[model.OrderInitialized], Any]] = {
+    "LIMIT": model.LimitOrder.create,
+    "STOP_MARKET": model.StopMarketOrder.create,
+    "STOP_LIMIT": model.StopLimitOrder.create,
+    "MARKET_IF_TOUCHED": model.MarketIfTouchedOrder.create,
+    "LIMIT_IF_TOUCHED": model.LimitIfTouchedOrder.create,
+    "TRAILING_STOP_MARKET": model.TrailingStopMarketOrder.create,
+    "TRAILING_STOP_LIMIT": model.TrailingStopLimitOrder.create,
 }
 _OF_A_LIMIT = {"MARKET_TO_LIMIT", "STOP_LIMIT", "LIMIT_IF_TOUCHED", "TRAILING_STOP_LIMIT"}
 """Types of orders that become limit orders: by their first fill, or when they are triggered."""
@@ -107,7 +107,7 @@ def made_again(facts: RestingOrder, strategy: Any) -> Any:
                 **({} if facts.terms is None else to_document(facts.terms)),
             }
         )
-        return _CLASSES[facts.type].create(init)
+        return _CREATE[facts.type](init)
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"order {facts.order_id}: a resting {facts.type} order cannot be put back: {error}; "
