@@ -69,7 +69,11 @@ class TimeBars:
 
     def among(self, rows: list[Any]) -> list[Any]:
         """Return rows, the next ones in time order, with the bars that end among them."""
-        return self._asked(rows)
+        heard = self._asked(rows)
+        of_data = len(heard) - sum(map(is_made, heard))
+        if of_data != len(rows):
+            raise AssertionError(f"bars were made of {of_data} rows instead of {len(rows)}")
+        return heard
 
     def last(self) -> list[Any]:
         """Return the bars that end after all rows, up to the end of the window."""
