@@ -43,7 +43,8 @@ def test_make_paper_prints_what_happened_the_report_and_the_verdict(checkout: Pa
     assert made.returncode == 0, said
     [orders, fills] = map(int, re.findall(r"traded +(\d+) orders, (\d+) fills", said)[0])
     assert fills >= orders > 0
-    assert f"parity: {fills} fills exact, 0 one row apart, 0 unexplained" in said
+    verdict = f"parity with a backtest of the same rows: {fills} fills exact, 0 one row apart"
+    assert f"{verdict}, 0 unexplained" in said
     [report] = re.findall(r"report +(\S+)", said)
     assert (checkout / report).is_file()
     [picture] = re.findall(r"equity of both: (\S+)", said)

@@ -206,7 +206,7 @@ def parity(session: str, results: str, *, as_json: bool) -> int:
         for where, fills in (("session", found.only_session), ("backtest", found.only_backtest)):
             for fill in fills[:_MOST_SHOWN]:
                 say(f"only {where}  {fill.shown}")
-        say(f"equity of both: {picture}", err=True)
+        say(f"equity of both: {picture.absolute()}", err=True)
     return (Kind.OK if found.holds else Kind.DIFFERS).exit_code
 
 
