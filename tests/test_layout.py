@@ -64,6 +64,7 @@ IMPORTED_ONCE = {
     "report/periods.py": "tables of one kind, beside content.py, which is at its limit",
     "sessions/storing.py": "threads that ask a storage, apart from the loop that trades",
     "sessions/starting.py": "checks before anything is started",
+    "sessions/event_loop.py": "how asyncio runs callbacks, apart from what a session calls",
     "sessions/health.py": "a server, apart from the trading that it reports on",
 }
 """Short modules that a single place imports, and why they are no part of it."""
