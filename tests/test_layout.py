@@ -63,6 +63,7 @@ IMPORTED_ONCE = {
     "report/periods.py": "tables of one kind, beside content.py, which is at its limit",
     "sessions/storing.py": "threads that ask a storage, apart from the loop that trades",
     "sessions/starting.py": "checks before anything is started",
+    "sessions/event_loop.py": "how asyncio runs callbacks, apart from what a session calls",
     "sessions/health.py": "a server, apart from the trading that it reports on",
 }
 """Short modules that a single place imports, and why they are no part of it."""
@@ -97,8 +98,8 @@ UNTYPED = {
     engine/strategy/loading.py execution/lifecycle.py execution/preparation.py
     execution/workers/processes.py execution/workers/requests.py operations/drills/scratch.py
     operations/drills/storage_outage.py planning/plan.py planning/points.py records/inputs.py
-    records/plan.py records/result.py report/pictures/splits.py results/judgement.py
-    results/ledger.py search/asking.py sessions/preparation.py
+    records/plan.py records/result.py results/judgement.py results/ledger.py results/nested.py
+    search/asking.py search/nested.py sessions/preparation.py
     """,
     "rows of a table, by column": """
     charts/pages.py datasets/catalog_files.py datasets/custom_rows.py

@@ -87,6 +87,8 @@ class ImportOptions:
     """Further settings of the series."""
     known_bars: Sequence[str] = ()
     """What the dataset to add to has of the instrument, such as ``1-MINUTE-LAST``."""
+    is_inverse: bool = False
+    """Whether a file, or the dataset to add to, defines the instrument as inverse."""
 
 
 def bars_of(manifest: Manifest, instrument: str) -> tuple[str, ...]:
@@ -135,6 +137,7 @@ def plan_import(
     found: list[str] = []
     loaded = _load(_document(form, paths, options))
     _refuse_other_width(form, loaded)
+    _refuse_inverse(form, loaded, options)
     bars = [item for item in loaded.preparation.series if isinstance(item, BarSeries)]
     given = options.bar is not None or all("bar" in entry for entry in form.series)
     if bars and not given:
@@ -160,6 +163,25 @@ def _refuse_other_width(form: Format, loaded: LoadedPreparation) -> None:
                     f"{file.name}: has {width} columns, and files of this format {form.width}; "
                     "see 'trading-runtime data formats' for others"
                 )
+
+
+def _refuse_inverse(form: Format, loaded: LoadedPreparation, options: ImportOptions) -> None:
+    """Raise ``UsageError`` for inverse contracts when the instrument is not defined as one."""
+    if form.inverse is None or options.is_inverse:
+        return
+    files = [
+        file for series in loaded.preparation.series for file in find_files(loaded.inputs(series))
+    ]
+    names = [(file.member or str(file.path)).rpartition("/")[2] for file in files]
+    symbol = (options.symbol or options.instrument.rpartition(".")[0]).replace("-PERP", "_PERP")
+    inverse = next((name for name in (*names, symbol) if re.search(form.inverse, name)), None)
+    if inverse is not None:
+        raise UsageError(
+            f"{inverse}: is of an inverse contract, whose sizes are contracts of USD, and "
+            f"{options.instrument} is not defined as one; give its definition, with is_inverse, "
+            "multiplier and settlement currency, with --instruments FILE ('data instruments "
+            "--from' an answer of the exchange makes one)"
+        )
 
 
 def _document(form: Format, paths: Sequence[str], options: ImportOptions) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from trading_runtime.datasets.bar_lengths import BarLength, bar_length, local_offset
+from trading_runtime.datasets.blank_sides import Sides, times_of
 from trading_runtime.datasets.book_rows import (
     absent_levels,
     read_changes,
@@ -50,7 +51,7 @@ from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from trading_runtime.datasets.column_settings import Columns
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
@@ -79,20 +80,8 @@ class SeriesSource:
     """``ts_init`` of the last row that the dataset has: rows up to there were counted before."""
     known_rows: dict[int, range] = field(default_factory=dict)
     """The rows of each file that were counted before."""
-    _sides: pl.DataFrame | None = None
+    sides: Sides = field(default_factory=Sides)
     """The last bid and ask, where a blank one means that it is unchanged."""
-
-    def with_both_sides(self, raw: pl.DataFrame) -> pl.DataFrame:
-        """Return quotes with the bids and asks of the rows above where they are blank.
-
-        Rows without either change nothing, and are left out.
-        """
-        sides = raw.select(pl.col("bid", "ask").cast(pl.String).str.strip_chars().replace("", None))
-        above = self._sides if self._sides is not None else sides.clear()
-        filled = pl.concat([above, sides]).select(pl.all().forward_fill())
-        self._sides = filled.tail(1)
-        changes = sides.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
-        return raw.with_columns(filled.slice(above.height)).filter(changes)
 
     @property
     def identifier(self) -> str:
@@ -109,6 +98,16 @@ class SeriesSource:
         if isinstance(self.series, BarSeries):
             return bar_length(self.series.bar, self.series.time_zone)
         return None
+
+    @property
+    def fills_sides(self) -> bool:
+        """Whether a blank bid or ask of quotes is the one of the row above."""
+        return isinstance(self.series, QuoteSeries) and self.series.blank_side == "unchanged"
+
+    @property
+    def has_days(self) -> bool:
+        """Whether the rows are bars of a day or longer, whose midnights are dates."""
+        return self.length is not None and self.length.longest >= DAY
 
     @property
     def increments(self) -> dict[str, Increment]:
@@ -174,7 +173,7 @@ class SeriesSource:
 
     def _read(self, index: int, raw: pl.DataFrame, problems: RowProblems) -> pl.DataFrame:
         """Return the rows of a block; what is counted in those that the dataset has is not."""
-        again = replace(self, rounded={}, snapped={})  # with the bid and ask above the block
+        again = replace(self, rounded={}, snapped={}, sides=replace(self.sides))
         frame = _read_block(self, index, raw, problems)
         if self.known_until is None:
             return frame
@@ -198,6 +197,8 @@ class SeriesSource:
         file = self.files[index]
         scratch = SeriesSource(self.series, self.instrument, self.files)
         for raw in file.blocks(column_roles(file.settings), _PEEKED_BYTES):
+            if self.fills_sides and (first := times_of(file, raw).drop_nulls()).len():
+                return int(first[0])  # its first rows may lack what the file before has
             frame = _read_block(scratch, index, raw, RowProblems(self.files))
             if frame.height:
                 return int(frame["ts"][0])
@@ -234,8 +235,8 @@ def _read_block(
     block.check_types()
     dropped = len(problems.dropped)
     _refuse_dates_as_closes(block)
-    if isinstance(series, QuoteSeries) and series.blank_side == "unchanged":
-        block = replace(block, raw=source.with_both_sides(raw))
+    if source.fills_sides:
+        block = replace(block, raw=source.sides.fill(file, raw, source.known_until))
     block, words = _with_words(block)
     raw = block.raw
     times = block.times("timestamp")
@@ -329,7 +330,8 @@ class _Block:
         """Return the times of a column, nanoseconds; null where they are recorded as wrong."""
         series = self.series
         try:
-            times = read_times(self.raw[role], series.timestamp_format, series.time_zone)
+            form, zone, days = series.timestamp_format, series.time_zone, self.source.has_days
+            times = read_times(self.raw[role], form, zone, midnights_are_days=days)
         except UsageError as error:
             raise UsageError(f"{self.file.name}: {error}") from error
         if series.unusual_times == "refuse":
@@ -402,10 +404,8 @@ class _Block:
 def _refuse_dates_as_closes(block: _Block) -> None:
     """Record bare dates that should mark the close of a day's bar: they mark the day's start."""
     series, raw = block.series, block.raw["timestamp"]
-    length = block.source.length
-    if not isinstance(series, BarSeries) or series.timestamp_marks != "close":
-        return
-    if length is None or length.longest < DAY:
+    is_close = isinstance(series, BarSeries) and series.timestamp_marks == "close"
+    if not is_close or not block.source.has_days:
         return
     wrong = dates_alone(raw, series.timestamp_format)
     if wrong.any():
@@ -563,7 +563,8 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
             block.add(kind, wrong, f"{name}{value} {meaning}", advice, f"{name} {meaning}")
     if _may_be_zero(source.series, name, is_price=is_price):
         return
-    usable = faults.is_null() | faults.is_in(_with_ticks(rounds=rounds))
+    with_ticks = [Fault.ZERO.value, *[Fault.OFF_TICK.value] * rounds]
+    usable = faults.is_null() | faults.is_in(with_ticks)
     zeros = (usable & (numbers["ticks"] == 0)).fill_null(value=False)
     if zeros.any():
         advice = ""
@@ -594,7 +595,3 @@ def _refuse_fixed_point(block: _Block, name: str, ticks: pl.Series, tick: Increm
             "'scale: {prices: 1}'",
             f"{name} is above {_HIGHEST_PRICE:,}",
         )  # fmt: skip
-
-
-def _with_ticks(*, rounds: bool) -> Sequence[str]:
-    return [Fault.ZERO.value, Fault.OFF_TICK.value] if rounds else [Fault.ZERO.value]

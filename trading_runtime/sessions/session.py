@@ -46,6 +46,7 @@ from trading_runtime.runs.opening import acquire_run
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import breakdown, completion
 from trading_runtime.sessions.account import SessionAccount
+from trading_runtime.sessions.event_loop import PromptLoop
 from trading_runtime.sessions.origin import check_origin
 from trading_runtime.sessions.preparation import arrived_window, copied_window, cut_window
 from trading_runtime.sessions.recording import SessionRecords
@@ -346,7 +347,7 @@ class Session:
 
     @staticmethod
     def _traded_to_the_end(trading: Trading) -> Ending:
-        runner = asyncio.Runner()
+        runner = asyncio.Runner(loop_factory=PromptLoop)
         try:
             return runner.run(trading.run())
         finally:
