@@ -89,7 +89,7 @@ UNTYPED = {
     records/failures.py records/forms.py records/instruments.py records/journal.py
     records/metadata.py records/planned_data.py records/run_warnings.py records/schema.py
     records/seal.py records/task_manifest.py results/artifacts.py results/calendar.py
-    results/holdout.py results/store.py runs/overview.py runs/progress.py runs/rates.py
+    results/holdout.py runs/overview.py runs/progress.py runs/rates.py
     runs/run_check.py sessions/health.py sessions/origin.py sessions/promotion.py
     sessions/session.py verification/verify.py verification/why.py
     """,
