@@ -166,8 +166,8 @@ def read_search(
         or any(ours.get(key) != theirs.get(key) for key in _OF_A_SEARCH)
     ):
         raise UsageError(
-            f"run {name!r} is no search inside a split of run {files.folder.name!r}: it has another "
-            "search, other code or other windows; run the experiment with another run id"
+            f"run {name!r} is no search inside a split of run {files.folder.name!r}: it has "
+            "another search, other code or other windows; run the experiment with another run id"
         )
     first = store.run(generation_id(name, 0)).plan
     # Of successive halving, the run itself has only the points of its last rung.
