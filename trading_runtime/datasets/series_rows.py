@@ -259,7 +259,9 @@ def _read_block(
         columns |= block.funding(times)
         needed = [name for name in columns if name != "interval"]
     place = pl.Series([index], dtype=pl.UInt32).new_from_index(0, raw.height)
-    frame = pl.DataFrame(columns | {"file": place, "row": raw["row"]}).drop_nulls(needed)
+    frame = pl.DataFrame(columns | {"file": place, "row": raw["row"]})
+    if any(columns[name].null_count() for name in needed):
+        frame = frame.drop_nulls(needed)
     if bad := {row.row for row in problems.dropped[dropped:]}:
         frame = frame.filter(~pl.col("row").is_in(list(bad)))
     return frame
