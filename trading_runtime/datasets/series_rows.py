@@ -174,12 +174,13 @@ class SeriesSource:
     def _read(self, index: int, raw: pl.DataFrame, problems: RowProblems) -> pl.DataFrame:
         """Return the rows of a block; what is counted in those that the dataset has is not."""
         again = replace(self, rounded={}, snapped={}, sides=replace(self.sides))
+        counted = dict(self.rounded), dict(self.snapped)
         frame = _read_block(self, index, raw, problems)
         if self.known_until is None:
             return frame
         known = rows_until(self.known_until, frame, self.known_rows.get(index))
-        if known is not None:
-            self.known_rows[index] = known
+        self.known_rows |= {} if known is None else {index: known}
+        if known is not None and counted != (self.rounded, self.snapped):
             old = raw.filter(pl.col("row").is_between(known.start, known.stop, closed="left"))
             _read_block(again, index, old, RowProblems(self.files, drops=problems.drops))
             for counts, before in ((self.rounded, again.rounded), (self.snapped, again.snapped)):
