@@ -338,10 +338,10 @@ def test_a_part_of_a_journal_that_was_not_stored_is_stored_the_next_time(
     with acquire_run(store, "one") as opened, opened.open_journal("session") as journal:
         journal.write(RunInitialised(run_id="one", mode=Mode.PAPER))
         opened.end_parts()
-        monkeypatch.setattr(s3, "_READ_SECONDS", 0.2)
-        monkeypatch.setattr(s3, "_ATTEMPTS", 1)
         proxy.answers.clear()
-        with pytest.raises(TransientError):
+        with monkeypatch.context() as brief, pytest.raises(TransientError):
+            brief.setattr(s3, "_READ_SECONDS", 0.2)
+            brief.setattr(s3, "_ATTEMPTS", 1)
             opened.publish_parts()
         proxy.answers.set()
         opened.publish_parts()

@@ -31,7 +31,7 @@ def compared(session: SmallSession) -> dict[str, Any]:
 def test_a_session_trades_on_made_bars_as_a_backtest_of_the_same_rows_does(
     deployed: SmallSession, changes: dict[str, Any]
 ) -> None:
-    deployed.use("timed.py:Timed", made=MADE)
+    deployed.use("trading_on_made_bars.py:TradingOnMadeBars", made=MADE)
     is_sparse = "skip_empty_bars" in changes
     if is_sparse:
         deployed.write(execution=deployed.content["execution"] | changes)
@@ -59,7 +59,7 @@ def test_seconds_of_the_wall_clock_end_no_bar_and_what_a_stopped_session_saw_com
     deployed: SmallSession,
 ) -> None:
     seconds = f"{INSTRUMENT}-1-SECOND-LAST-INTERNAL@1-MINUTE-EXTERNAL"
-    deployed.use("timed.py:Timed", made=[seconds])
+    deployed.use("trading_on_made_bars.py:TradingOnMadeBars", made=[seconds])
     deployed.play("x1200")
     deployed.write(
         execution=deployed.content["execution"] | {"skip_empty_bars": True},
@@ -78,7 +78,7 @@ def test_seconds_of_the_wall_clock_end_no_bar_and_what_a_stopped_session_saw_com
 
 
 def test_made_bars_that_are_asked_for_later_are_refused_at_once(deployed: SmallSession) -> None:
-    deployed.use("timed.py:Timed", made=MADE, late=True)
+    deployed.use("trading_on_made_bars.py:TradingOnMadeBars", made=MADE, late=True)
     played = deployed.run()
 
     assert played.returncode == 4
