@@ -177,12 +177,13 @@ class SeriesSource:
     def _read(self, index: int, raw: pl.DataFrame, problems: RowProblems) -> pl.DataFrame:
         """Return the rows of a block; what is counted in those that the dataset has is not."""
         again = replace(self, rounded={}, snapped={}, sides=replace(self.sides))
+        counted = dict(self.rounded), dict(self.snapped)
         frame = _read_block(self, index, raw, problems)
         if self.known_until is None:
             return frame
         known = rows_until(self.known_until, frame, self.known_rows.get(index))
-        if known is not None:
-            self.known_rows[index] = known
+        self.known_rows |= {} if known is None else {index: known}
+        if known is not None and counted != (self.rounded, self.snapped):
             old = raw.filter(pl.col("row").is_between(known.start, known.stop, closed="left"))
             _read_block(again, index, old, RowProblems(self.files, drops=problems.drops))
             for counts, before in ((self.rounded, again.rounded), (self.snapped, again.snapped)):
@@ -262,7 +263,9 @@ def _read_block(
         columns |= block.funding(times)
         needed = [name for name in columns if name != "interval"]
     place = pl.Series([index], dtype=pl.UInt32).new_from_index(0, raw.height)
-    frame = pl.DataFrame(columns | {"file": place, "row": raw["row"]}).drop_nulls(needed)
+    frame = pl.DataFrame(columns | {"file": place, "row": raw["row"]})
+    if any(columns[name].null_count() for name in needed):
+        frame = frame.drop_nulls(needed)
     if bad := {row.row for row in problems.dropped[dropped:]}:
         frame = frame.filter(~pl.col("row").is_in(list(bad)))
     return frame
