@@ -38,7 +38,13 @@ from trading_runtime.datasets.data_file import (
     TradeSeries,
     column_roles,
 )
-from trading_runtime.datasets.number_columns import one_tick, price_columns, scale_of, size_columns
+from trading_runtime.datasets.number_columns import (
+    NO_PRICE,
+    one_tick,
+    price_columns,
+    scale_of,
+    size_columns,
+)
 from trading_runtime.datasets.row_checks import RowProblems, shown
 from trading_runtime.datasets.row_order import rows_until
 from trading_runtime.datasets.splits import adjusted, factors
@@ -405,7 +411,10 @@ class _Block:
             tick = Increment.of(increment.value / factor) if factor != 1 else increment
         except ValueError as error:
             raise UsageError(f"scale: {factor} does not fit the tick {increment.value}") from error
-        numbers = read_ticks(self.raw[name], tick, int(largest / factor), form)
+        raw = self.raw[name]
+        if is_price and factor < 1:
+            raw = raw.set((raw.cast(pl.String) == NO_PRICE).fill_null(value=False), None)
+        numbers = read_ticks(raw, tick, int(largest / factor), form)
         _report_numbers(self, name, numbers)
         if is_price and series.scale is None:
             _refuse_fixed_point(self, name, numbers["ticks"], increment)
