@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.sessions.live_session import SYMBOL, LiveSession
+from tests.sessions.live_session import INSTRUMENT, SYMBOL, LiveSession
 from tests.sessions.small_session import ended, until
 from tests.sessions.test_account import asked
 
@@ -31,9 +31,8 @@ def test_a_disk_that_is_full_leaves_no_order_at_the_venue_and_nothing_is_sent(
     assert live.exchange.open_orders == []
     # What cannot be written down is not sent, not even what would close the position.
     assert len(live.accepted) == 2
-    assert ("left open at the venue: BTCUSDT-LINEAR.BYBIT 0.01" in text) == (
-        on_failure == "flatten"
-    )
+    told = f"left open at the venue: {INSTRUMENT} 0.01" in text
+    assert told == (on_failure == "flatten")
 
 
 def test_a_terminal_that_is_closed_stops_a_session_as_a_signal_does(live: LiveSession) -> None:
