@@ -185,8 +185,9 @@ class SessionAccount:
 
         Asked before each order, it reads only the clock: this process may have been suspended.
         """
-        self._refuse_leaving()
-        if self._is_expired():
+        if self._is_leaving:
+            self._refuse_leaving()
+        if self._expires and self._is_expired():
             raise LeaseLostError(
                 f"the lease on the account of {self.name!r} was not renewed in "
                 f"{_LEASE_SECONDS:.0f} s: another session may have it, and this one sends nothing "

@@ -10,6 +10,7 @@ from trading_runtime.engine.live.restoring import PREFIX
 from trading_runtime.errors import StorageError, TradingRuntimeError
 from trading_runtime.records import session_events as events
 from trading_runtime.records.events import Line
+from trading_runtime.redaction import json_texts
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.events import Event
     from trading_runtime.records.journal import Journal
 
+_SUBMITTED = events.OrderSubmitted.event
 _ENDED = {"OrderCanceled": "canceled", "OrderExpired": "expired"}
 _REFUSED = {
     "OrderRejected": "order",
@@ -102,7 +104,8 @@ class SessionRecords:
 
     def sending(self, orders: Sequence[Any]) -> None:
         """Record orders before they are sent; raises when that fails, or the fence does."""
-        self.check()
+        if self.error is not None:
+            raise self.error
         if self._has_ended:
             raise StorageError("the journal is sealed: no order can be written down, none is sent")
         try:
@@ -225,21 +228,25 @@ class SessionRecords:
 
 
 def _submitted(order: Any, order_id: str, now: int) -> Line:
-    """Return the line of ``OrderSubmitted``, for which the order waits."""
+    """Return the line of ``OrderSubmitted``, for which the order waits, as text.
+
+    Each step costs more than what it does: its code and its objects are cold.
+    """
+    texts = json_texts()
+    kind, prices = "MARKET", ""
+    if type(order).__name__ != "MarketOrder":  # which has neither price
+        kind = order.order_type.name
+        for name in ("price", "trigger_price"):
+            if (price := getattr(order, name, None)) is not None:
+                prices += f',"{name}":{texts[str(price)]}'
+    reduces = ',"reduce_only":true' if order.is_reduce_only else ""
+    at = f',"at":"{format_instant(now)}"' if now else ""
     return Line(
-        events.OrderSubmitted.event,
-        {
-            "order_id": order_id,
-            "instrument": str(order.instrument_id),
-            "side": order.side.name,
-            "type": order.order_type.name,
-            "quantity": str(order.quantity),
-            "price": _text(getattr(order, "price", None)),
-            "trigger_price": _text(getattr(order, "trigger_price", None)),
-            "time_in_force": order.time_in_force.name,
-            "reduce_only": order.is_reduce_only or None,
-            "at": _instant(now),
-        },
+        _SUBMITTED,
+        f'{{"order_id":{texts[order_id]},"instrument":{texts[str(order.instrument_id)]},'
+        f'"side":"{order.side.name}","type":"{kind}",'
+        f'"quantity":{texts[str(order.quantity)]}{prices},'
+        f'"time_in_force":"{order.time_in_force.name}"{reduces}{at}}}',
     )
 
 
