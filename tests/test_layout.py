@@ -50,6 +50,7 @@ IMPORTED_ONCE = {
     "deployments/recurring.py": "research at times, beside what is kept up",
     "engine/accounting/drawn_ids.py": "replaces ids that the engine draws, by a rule of its own",
     "engine/strategy/file_reads.py": "notes what a process opens, apart from what it imports",
+    "engine/live/data_times.py": "restates instants, apart from the node that they come from",
     "engine/live/data_node.py": "a node of another kind, which trades nothing",
     "engine/live/reporting.py": "a subclass of the strategy, as the guard is",
     "engine/live/simulated.py": "what paper and live differ in",
@@ -88,7 +89,7 @@ UNTYPED = {
     records/failures.py records/forms.py records/instruments.py records/journal.py
     records/metadata.py records/planned_data.py records/run_warnings.py records/schema.py
     records/seal.py records/task_manifest.py results/artifacts.py results/calendar.py
-    results/holdout.py results/store.py runs/overview.py runs/progress.py runs/rates.py
+    results/holdout.py runs/overview.py runs/progress.py runs/rates.py
     runs/run_check.py sessions/health.py sessions/origin.py sessions/promotion.py
     sessions/session.py verification/verify.py verification/why.py
     """,

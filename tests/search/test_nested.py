@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import itertools
 import json
+import re
 import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import polars as pl
 import pytest
 
 from tests.execution.processes import processes_of, wait_for
@@ -141,7 +144,8 @@ def test_no_task_is_computed_twice(walked: Walked) -> None:
     stored = [*(walked.experiment.results / "tasks").glob("*/*/manifest.json")]
     computed = walked.found["computed_inside"] + walked.found["computed"]
     assert len(stored) == walked.run.computed + computed
-    again = walk(walked.experiment, "--workers", "4")
+    sizes = ("--train-size", "1", "--test-size", "1", "--nested")
+    again = walk(walked.experiment, *sizes, "--workers", "4")
     assert again == walked.found | {"computed_inside": 0, "computed": 0}
 
 
@@ -162,6 +166,13 @@ def test_report_notebook_and_promotion_judge_by_the_searches_inside_the_splits(
     assert "The search was run anew in each split" in page
     assert "12 points in 2 splits" in page
     assert "splits.svg" in page
+    # Every point that was tried in any split is a trial by now.
+    tried = {
+        values
+        for table in (experiment.results / "runs").glob("run*/points.parquet")
+        for values in pl.read_parquet(table).select("^param.*$").iter_rows()
+    }
+    assert run.trials["trials"] == len(tried) > 6
 
     frames = run.walk_forward(1, 1, nested=True)
     assert frames.splits["run"].to_list() == [each["run"] for each in found["splits"]]
@@ -234,40 +245,59 @@ def test_a_killed_validation_goes_on_where_it_ended(
     assert experiment.tasks().keys() == walked.experiment.tasks().keys()
 
 
-def test_rungs_inside_a_split_are_on_its_training_windows(small: SmallExperiment) -> None:
-    """Of nine hours, eight are trained on: 4 points on 2 of them, 2 on 4, 1 on 8."""
+def test_rungs_inside_a_split_are_on_its_training_windows_and_none_is_held_out(
+    small: SmallExperiment,
+) -> None:
+    """Of eight hours, four are trained on: 4 points on 1 of them, 2 on 2, 1 on 4."""
     small.write(
         parameters=PARAMETERS,
         partitions={"by": "hour"},
+        holdout={"start": DAYS[2]},
         search={"method": "successive-halving", "points": 4, "eta": 2, "seed": 3},
-        validation=VALIDATION | {"train_size": 8, "test_size": 4},
+        validation=VALIDATION | {"train_size": 4, "test_size": 4},
+    )
+    api.run(small.path, run_id="run", workers=2)
+    [split] = walk(small)["splits"]
+    found = dict(plans(small, split["run"]))
+    assert [len(windows) for windows in found.values()] == [4, 1, 2]
+    assert split["tried"] == 4
+    assert all(start == DAYS[0] for windows in found.values() for start, _ in windows)
+    assert all(end <= DAYS[2] for _, windows in plans(small, "run") for _, end in windows)
+
+
+def test_combinatorial_splits_are_searched_on_windows_before_and_after_their_tests(
+    small: SmallExperiment,
+) -> None:
+    small.write(
+        parameters=PARAMETERS,
+        search={"method": "tpe", "points": 2, "generation": 1},
+        validation={"method": "combinatorial-purged", "n_folds": 3, "n_test_folds": 1}
+        | {"nested": True},
     )
     api.run(small.path, run_id="run", workers=2)
     found = walk(small)
-    [split] = found["splits"]
-    runs = {name: len(windows) for name, windows in plans(small, split["run"])}
-    assert [*runs.values()] == [8, 2, 4]
-    assert split["tried"] == 4
-    for _, windows in plans(small, split["run"]):
-        assert all(start < DAYS[2] for start, _ in windows)
+    windows = [dict(plans(small, split["run"]))[split["run"]] for split in found["splits"]]
+    first, second, third = itertools.pairwise(DAYS)
+    assert windows == [[second, third], [first, third], [first, second]]
+    assert found["continuous"] is None
 
 
 def test_points_that_fail_inside_a_split_are_told_and_not_chosen(
     small: SmallExperiment, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # The strategy divides by zero where ``every`` is 0. All of twelve points are tried.
+    # The strategy divides by zero where ``every`` is 0. All of four points are tried.
     small.write(
-        parameters={"every": {"low": 0, "high": 3, "step": 1}, "size_step": [1, 2, 3]},
-        search={"method": "tpe", "points": 12, "generation": 6},
+        parameters={"every": {"low": 0, "high": 3, "step": 1}},
+        search={"method": "tpe", "points": 4, "generation": 2},
         validation=VALIDATION | {"train_size": 2},
     )
     api.run(small.path, run_id="run", workers=2, allow_incomplete=True)
-    [split] = walk(small)["splits"]
-    assert (split["tried"], split["failed"]) == (12, 3)
-    assert split["parameters"]["every"] > 0
     capsys.readouterr()
     assert invoke(root, ["results", "walk-forward", "run", "--results", str(small.results)]) == 0
-    assert f"run {split['run']}, 12 points tried, 3 of them failed" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert re.search(r"search 0: run run-s00-[0-9a-f]{4}, 4 points tried, 1 of them failed\n", said)
+    assert re.search(r"split 0: .* point 0 \(every [123]\)", said)
+    assert f"'trading-runtime run {small.path} --run-id run' adds this to" in said
 
 
 @pytest.mark.parametrize(

@@ -297,6 +297,10 @@ def validated_lines(source: Source, found: Validated) -> Iterator[str]:
     yield from _comparison("tests", found.tested, found.continuous)
     if found.run_id is not None:
         yield f"continuous tasks: run {found.run_id}, {found.computed:,} computed"
+    asked = source.loaded.experiment.validation
+    if found.nested is not None and asked is not None and asked.nested:
+        again = f"trading-runtime run {source.loaded.shown} --run-id {source.run_id}"
+        yield f"report: '{again}' adds this to it, and computes nothing"
     if found.seen_by_search:
         yield f"note: {SEEN_BY_THE_SEARCH}"
 

@@ -65,6 +65,7 @@ _USUAL_DIGITS = 4
 _EXACT_DIGITS = 15
 """Digits that a number of 64 bits keeps."""
 _SAME = 1e-12
+_WHOLE_AND_HIGH = r"^[0-9]{5,}$"
 _NO_PRICE = "9223372036854775807"
 """What Databento has in place of a price."""
 
@@ -315,6 +316,8 @@ def _instrument(
     kind = _kind_of(form, name, options)
     if kind == "Equity":
         currency = options.currency or "USD"
+        if currency == "USD":
+            _refuse_whole_prices(loaded)
         found.append(
             f"{'instrument':<12} {name} is taken for a stock in {currency}; --currency says "
             "another, --instruments FILE defines anything else"
@@ -334,6 +337,24 @@ def _instrument(
         size_increment=sizes["lot"],
         settlement_currency=quote if kind == "CryptoPerpetual" else None,
     )
+
+
+def _refuse_whole_prices(loaded: LoadedPreparation) -> None:
+    """Raise ``UsageError`` for prices of a stock in USD that count parts of a dollar."""
+    for series in loaded.preparation.series:
+        roles = column_roles(series)
+        names = [name for name in price_columns(series) if name in roles]
+        if not names or series.scale is not None:
+            continue
+        file = find_files(loaded.inputs(series))[0]
+        raw = next(iter(file.blocks({name: roles[name] for name in names})), pl.DataFrame())
+        texts = pl.concat([raw[name].cast(pl.String) for name in names]) if raw.height else None
+        if texts is not None and texts.str.contains(_WHOLE_AND_HIGH).all():
+            raise UsageError(
+                f"{file.name}: prices such as {texts[0]} are whole and high for a stock in USD; "
+                "for ten-thousandths, as in LEAN's files, give --set "
+                '\'scale={"prices": "0.0001"}\', and \'"1"\' when they are right'
+            )
 
 
 def _kind_of(form: Format, name: str, options: ImportOptions) -> str:

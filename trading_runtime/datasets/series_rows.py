@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -45,7 +44,12 @@ from trading_runtime.datasets.row_order import rows_until
 from trading_runtime.datasets.splits import adjusted, factors
 from trading_runtime.datasets.symbols import Symbols
 from trading_runtime.datasets.time_columns import TimeFault, dates_alone, read_times
-from trading_runtime.datasets.time_doubts import TimeDoubts
+from trading_runtime.datasets.time_doubts import (
+    TimeDoubts,
+    first_usual_day,
+    next_year,
+    refuse_unusual,
+)
 from trading_runtime.datasets.time_formats import EPOCH, EPOCH_DIGITS, fitting_unit
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import DAY
@@ -58,7 +62,6 @@ if TYPE_CHECKING:
     from trading_runtime.datasets.raw_files import RawFile
 
 
-_USUAL_FIRST = 31 * 86_400 * 10**9
 RATE = Increment(1, 16)
 """Funding rates are read in units of the catalog's last digit."""
 _LEAD = 10**9
@@ -314,6 +317,11 @@ class _Block:
     def series(self) -> Series:
         return self.file.settings
 
+    @property
+    def first_day(self) -> str:
+        """The first day on which rows such as these are usual."""
+        return first_usual_day(self.series, has_days=self.source.has_days)
+
     def check_types(self) -> None:
         """Raise ``DataError`` for a column that cannot contain numbers."""
         for role in self.raw.columns:
@@ -335,7 +343,7 @@ class _Block:
         except UsageError as error:
             raise UsageError(f"{self.file.name}: {error}") from error
         if series.unusual_times == "refuse":
-            times = _refuse_unusual(times)
+            times = refuse_unusual(times, self.first_day)
         _report_times(self, role, times["fault"])
         return times["ns"]
 
@@ -417,23 +425,6 @@ def _refuse_dates_as_closes(block: _Block) -> None:
         )  # fmt: skip
 
 
-def _refuse_unusual(times: pl.DataFrame) -> pl.DataFrame:
-    beyond = int(dt.datetime(_next_year() + 1, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9
-    least, most = times["ns"].min(), times["ns"].max()
-    if least is not None and least >= _USUAL_FIRST and most < beyond:  # type: ignore[operator]
-        return times
-    is_unusual = ~pl.col("ns").is_between(_USUAL_FIRST, beyond, closed="left")
-    return times.with_columns(
-        fault=pl.when(pl.col("fault").is_null() & is_unusual)
-        .then(pl.lit(TimeFault.UNUSUAL.value))
-        .otherwise(pl.col("fault"))
-    )
-
-
-def _next_year() -> int:
-    return dt.datetime.now(dt.UTC).year + 1
-
-
 def _closes(opens: pl.Series, series: BarSeries, length: BarLength | None) -> pl.Series:
     if length is None:
         return opens
@@ -480,7 +471,7 @@ def _report_times(block: _Block, role: str, faults: pl.Series) -> None:
         ),
         TimeFault.OUT_OF_RANGE: ("is outside the years 1970 to 2261", ""),
         TimeFault.UNUSUAL: (
-            f"read as {series.timestamp_format} is outside 1970-02-01 to {_next_year()}-12-31",
+            f"read as {series.timestamp_format} is outside {block.first_day} to {next_year()}-12",
             "set 'timestamp_format: epoch' for files of several units, or 'unusual_times: accept'",
         ),
         TimeFault.NO_SUCH_TIME: (
