@@ -185,6 +185,7 @@ class SessionAccount:
         self._leases = [_Lease(store, name, self._name_taken)]
         if at_venue is not None and at_venue != name:
             self._leases.insert(0, _Lease(store, at_venue, self._account_taken))
+        self._expires = not store.objects.has_file_locks
         self._checked = 0.0
         self._is_leaving = False
 
