@@ -6,10 +6,12 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.engine.live.reporting import MADE_UP
+from trading_runtime.engine.live.resting import further_terms
 from trading_runtime.engine.live.restoring import PREFIX
 from trading_runtime.errors import StorageError, TradingRuntimeError
 from trading_runtime.records import session_events as events
 from trading_runtime.records.events import Line
+from trading_runtime.records.forms import to_document
 from trading_runtime.redaction import json_texts
 from trading_runtime.units import format_instant
 
@@ -228,24 +230,39 @@ class SessionRecords:
 
 
 def _submitted(order: Any, order_id: str, now: int) -> Line:
-    """Return the line of ``OrderSubmitted``, for which the order waits, as text.
+    """Return the line of ``OrderSubmitted``, for which the order waits."""
+    if type(order).__name__ == "MarketOrder":
+        return _submitted_at_market(order, order_id, now)
+    return Line(
+        _SUBMITTED,
+        {
+            "order_id": order_id,
+            "instrument": str(order.instrument_id),
+            "side": order.side.name,
+            "type": order.order_type.name,
+            "quantity": str(order.quantity),
+            "price": _text(getattr(order, "price", None)),
+            "trigger_price": _text(getattr(order, "trigger_price", None)),
+            "time_in_force": order.time_in_force.name,
+            "reduce_only": order.is_reduce_only or None,
+            "terms": None if (terms := further_terms(order)) is None else to_document(terms),
+            "at": _instant(now),
+        },
+    )
+
+
+def _submitted_at_market(order: Any, order_id: str, now: int) -> Line:
+    """Return the same of a market order, which has no prices or terms, as text.
 
     Each step costs more than what it does: its code and its objects are cold.
     """
     texts = json_texts()
-    kind, prices = "MARKET", ""
-    if type(order).__name__ != "MarketOrder":  # which has neither price
-        kind = order.order_type.name
-        for name in ("price", "trigger_price"):
-            if (price := getattr(order, name, None)) is not None:
-                prices += f',"{name}":{texts[str(price)]}'
     reduces = ',"reduce_only":true' if order.is_reduce_only else ""
     at = f',"at":"{format_instant(now)}"' if now else ""
     return Line(
         _SUBMITTED,
         f'{{"order_id":{texts[order_id]},"instrument":{texts[str(order.instrument_id)]},'
-        f'"side":"{order.side.name}","type":"{kind}",'
-        f'"quantity":{texts[str(order.quantity)]}{prices},'
+        f'"side":"{order.side.name}","type":"MARKET","quantity":{texts[str(order.quantity)]},'
         f'"time_in_force":"{order.time_in_force.name}"{reduces}{at}}}',
     )
 
