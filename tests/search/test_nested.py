@@ -226,10 +226,15 @@ def test_the_terminal_names_the_run_and_the_points_of_each_search(
 
 
 def test_a_killed_validation_goes_on_where_it_ended(
-    walked: Walked, tmp_path: Path, small_dataset: Path
+    walked: Walked, tmp_path: Path, small_dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     experiment = searching(tmp_path / "again", small_dataset)
     api.run(experiment.path, run_id="run", workers=2)
+    place = ["--results", str(experiment.results)]
+    target = ["--point", "0", "--to", str(tmp_path / "deployment.yaml")]
+    assert invoke(root, ["promote", "run", *target, *place]) == Kind.USAGE.exit_code
+    said = "min_out_of_sample_return cannot be judged: run 'run': split 0 has not been searched"
+    assert said in capsys.readouterr().err
     words = [*COMMAND, "--results", str(experiment.results), "--workers", "4"]
     first, second = (each["run"] for each in walked.found["splits"])
     started = subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL)

@@ -211,7 +211,7 @@ def _walked(
         return None, ""
     try:
         if asked.get("nested"):
-            return walk_nested(store, files.folder.name, plan, asked), ""
+            return walk_nested(store, files, plan, asked), ""
         return (walk_over(plan, store, files, asked) if reduced.result.complete else None), ""
     except UsageError as error:
         return None, str(error)

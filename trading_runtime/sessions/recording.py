@@ -6,10 +6,12 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.engine.live.reporting import MADE_UP
+from trading_runtime.engine.live.resting import further_terms
 from trading_runtime.engine.live.restoring import PREFIX
 from trading_runtime.errors import StorageError, TradingRuntimeError
 from trading_runtime.records import session_events as events
 from trading_runtime.records.events import Line
+from trading_runtime.records.forms import to_document
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -238,6 +240,7 @@ def _submitted(order: Any, order_id: str, now: int) -> Line:
             "trigger_price": _text(getattr(order, "trigger_price", None)),
             "time_in_force": order.time_in_force.name,
             "reduce_only": order.is_reduce_only or None,
+            "terms": None if (terms := further_terms(order)) is None else to_document(terms),
             "at": _instant(now),
         },
     )
