@@ -100,6 +100,14 @@ def test_a_file_of_records_becomes_the_dataset_that_its_csv_becomes(
     )
 
 
+def test_a_file_of_another_schema_says_which_columns_it_has(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.dbn"
+    raw.write_bytes(orders())
+
+    with pytest.raises(DataError, match=r"no column 'open' .*'order_id'[\s\S]* databento-mbo"):
+        digest(raw, "databento", tmp_path / "made")
+
+
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     raw = tmp_path / "raw.dbn"
     raw.write_bytes(bars()[:40] + b"\xff" * 100)

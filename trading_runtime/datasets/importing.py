@@ -265,6 +265,7 @@ def _bar_of(files: Sequence[RawFile]) -> str:
             f"{files[0].name}: no row has {wanted}; correct the instrument, or give its name in "
             "the files with --symbol"
         )
+    next(iter(files[0].blocks(column_roles(series))), None)  # a file of something else says so
     raise UsageError(f"{files[0].name}: has no two rows that tell how long a bar is; give --bar")
 
 
