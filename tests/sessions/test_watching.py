@@ -69,6 +69,9 @@ class Watched:
     def newest_rows(self) -> dict[str, int]:
         return self.data.newest(None)
 
+    def skew_of(self, _name: str) -> float:
+        return 0.0
+
     def has_row(self, name: str) -> bool:
         return name in self.rows
 
@@ -314,6 +317,16 @@ def test_of_the_rows_between_two_looks_each_instrument_has_its_own_newest(
     assert watched.data.rows == 4
     watched.comes(first, now + 1)
     assert watched.data.rows == 5
+
+
+def test_of_a_single_instrument_the_last_row_says_how_new_it_is() -> None:
+    first, second = NAMES
+    section = AdapterData(source="adapter", adapter="bybit", instruments=[first])
+    data = ArrivingData(section, 1, client=(None, None))
+    data.came.append(quote(first, 5, time.time_ns()))
+
+    assert [data.is_newer(first, instant) for instant in (5, 6)] == [True, False]
+    assert not data.is_newer(second, 5)
 
 
 def test_a_bar_is_news_of_its_instrument_and_says_nothing_about_clocks(watched: Watched) -> None:

@@ -155,7 +155,8 @@ class Risk:
         self._exits: dict[Any, Proposal] = {}
         """Market orders that may have closed a position while only such orders are sent."""
         self._sent: deque[int] = deque()
-        self._only_rate = replace(settings, max_orders=None) == NO_LIMITS
+        self.limits_only_rate = replace(settings, max_orders=None) == NO_LIMITS
+        """Whether the settings have at most a limit on how many orders are sent."""
         losses = {rule: getattr(settings, rule) for rule in _OF_LOSSES}
         self._limits_of_losses: dict[str, Decimal] = {
             rule: limit for rule, limit in losses.items() if limit is not None
@@ -202,7 +203,7 @@ class Risk:
     @property
     def only_counts(self) -> bool:
         """Whether orders are only counted, whatever they say (see ``count``)."""
-        return self._only_rate and not (
+        return self.limits_only_rate and not (
             self.closed or self.only_reducing or self.held or self.allowed
         )
 
@@ -280,13 +281,14 @@ class Risk:
         return self._too_large(item, instrument, of_order) or self._too_much_lost(item, now)
 
     def _barred(self, item: Proposal, name: str) -> Refusal | None:
+        is_old = self.is_old(name)  # it may find why all are held
         if self.held is not None:
             return self.held
         if self.allowed is not None and name not in self.allowed:
             return Refusal("instruments", f"{name} is not among the deployment's instruments")
         if name in self.closed:
             return self.closed[name]
-        if self.is_old(name):
+        if is_old:
             return Refusal("stale_after", "no row of it is newer than stale_after allows")
         if self.only_reducing and not self._reduces(item):
             return Refusal("reduce", "only orders that make a position smaller go out")
