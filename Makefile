@@ -17,6 +17,7 @@ backtest: environment example-data  ## run the example experiment and print the 
 paper: environment example-data  ## replay the example data through a paper session, and compare it with a backtest
 	@$(PYTHON) trading_runtime/local/trade.py --config trading_runtime/local/paper.yaml --fresh
 	@.venv/bin/trading-runtime parity latest
+	@echo "a session of your own: docs/live.md"
 
 test: environment-dev  ## run the tests; ARGS="-k word" narrows them
 	$(PYTHON) -m pytest -n auto $(ARGS)

@@ -20,11 +20,11 @@ VENUE = {
     "leverage": 10,
     "fees": {"model": "maker_taker", "maker": 0.0002, "taker": 0.0005},
 }
-EMA_CROSS = {
+EMA_CROSS: dict[str, Any] = {
     "path": "trading_runtime.strategies.ema_cross:EMACross",
     "config": {"instrument_id": INSTRUMENT, "bar_type": BAR_TYPE, "trade_size": 0.1},
 }
-BUILTIN_EMA_CROSS = {
+BUILTIN_EMA_CROSS: dict[str, Any] = {
     "path": "builtin:EmaCross",
     "config": {"instrument_id": INSTRUMENT, "trade_size": "0.100"},
 }

@@ -32,7 +32,7 @@ install() {
 
 if ! is_current run "$run_digest" || [[ ! -x .venv/bin/python ]]; then
     python=$(scripts/find-python.sh)
-    echo "making .venv with $("$python" --version) ..." >&2
+    echo "making .venv with $("$python" --version), which takes a minute or two ..." >&2
     rm -rf .venv
     "$python" -m venv .venv
     install -r requirements.txt -r requirements-build.txt

@@ -50,6 +50,7 @@ IMPORTED_ONCE = {
     "deployments/recurring.py": "research at times, beside what is kept up",
     "engine/accounting/drawn_ids.py": "replaces ids that the engine draws, by a rule of its own",
     "engine/strategy/file_reads.py": "notes what a process opens, apart from what it imports",
+    "engine/live/data_times.py": "restates instants, apart from the node that they come from",
     "engine/live/data_node.py": "a node of another kind, which trades nothing",
     "engine/live/reporting.py": "a subclass of the strategy, as the guard is",
     "engine/live/simulated.py": "what paper and live differ in",
@@ -63,6 +64,7 @@ IMPORTED_ONCE = {
     "report/periods.py": "tables of one kind, beside content.py, which is at its limit",
     "sessions/storing.py": "threads that ask a storage, apart from the loop that trades",
     "sessions/starting.py": "checks before anything is started",
+    "sessions/event_loop.py": "how asyncio runs callbacks, apart from what a session calls",
     "sessions/health.py": "a server, apart from the trading that it reports on",
 }
 """Short modules that a single place imports, and why they are no part of it."""
@@ -87,7 +89,7 @@ UNTYPED = {
     records/failures.py records/forms.py records/instruments.py records/journal.py
     records/metadata.py records/planned_data.py records/run_warnings.py records/schema.py
     records/seal.py records/task_manifest.py results/artifacts.py results/calendar.py
-    results/holdout.py results/store.py runs/overview.py runs/progress.py runs/rates.py
+    results/holdout.py runs/overview.py runs/progress.py runs/rates.py
     runs/run_check.py sessions/health.py sessions/origin.py sessions/promotion.py
     sessions/session.py verification/verify.py verification/why.py
     """,
@@ -97,8 +99,8 @@ UNTYPED = {
     engine/strategy/loading.py execution/lifecycle.py execution/preparation.py
     execution/workers/processes.py execution/workers/requests.py operations/drills/scratch.py
     operations/drills/storage_outage.py planning/plan.py planning/points.py records/inputs.py
-    records/plan.py records/result.py report/pictures/splits.py results/judgement.py
-    results/ledger.py search/asking.py sessions/preparation.py
+    records/plan.py records/result.py results/judgement.py results/ledger.py results/nested.py
+    search/asking.py search/nested.py sessions/preparation.py
     """,
     "rows of a table, by column": """
     charts/pages.py datasets/catalog_files.py datasets/custom_rows.py

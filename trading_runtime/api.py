@@ -192,7 +192,7 @@ class Run:
         schema = {"logit": pl.Float64, "count": pl.Int64}
         return pl.DataFrame([] if split is None else split.logits, schema, orient="row")
 
-    def walk_forward(
+    def walk_forward(  # noqa: PLR0913 - the names of skfolio
         self,
         train_size: int,
         test_size: int,
@@ -200,11 +200,13 @@ class Run:
         purged_size: int = 0,
         expand_train: bool = False,
         reduce_test: bool = False,
+        nested: bool = False,
     ) -> WalkForwardFrames:
         """Choose points on some windows and test them on those that follow, from stored results.
 
         Sizes are in windows of the run. The chosen path is not run as continuous tasks; for that
-        see the command ``results walk-forward``.
+        see the command ``results walk-forward``. With ``nested``, the point of each split is the
+        one that the search inside it chose, which that command has run.
 
         >>> run.walk_forward(train_size=1, test_size=1).splits.height
         2
@@ -212,6 +214,7 @@ class Run:
         Raises ``UsageError`` when there are too few windows, or a task has no result.
         """
         from trading_runtime.results.frames import curve_frame, splits_frame
+        from trading_runtime.results.nested import walk_nested
         from trading_runtime.results.validation import walk_over
 
         settings = {
@@ -222,8 +225,11 @@ class Run:
             "expand_train": expand_train,
             "reduce_test": reduce_test,
         }
-        walked = walk_over(self._plan, self._stored, self.files, settings)
-        return WalkForwardFrames(splits_frame(self._plan, walked), curve_frame(walked.curve))
+        if nested:
+            walked = walk_nested(self._stored, self.run_id, self._plan, settings)
+        else:
+            walked = walk_over(self._plan, self._stored, self.files, settings)
+        return WalkForwardFrames(splits_frame(walked), curve_frame(walked.curve))
 
     def task(self, point: int | None = None, partition: int = 0) -> TaskResult:
         """Return the result of one point, by default the best, in one partition.

@@ -14,6 +14,7 @@ import multiprocessing
 import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -45,8 +46,8 @@ def backtest(settings: dict[str, Any], point: Point) -> float:
         oms_type="NETTING",
         account_type="MARGIN",
         starting_balances=["100000 USDT"],
-        default_leverage=10,
-        fee_model=MakerTakerFeeModel(0.0002, 0.0005),
+        default_leverage=Decimal(10),
+        fee_model=MakerTakerFeeModel(Decimal("0.0002"), Decimal("0.0005")),
     )
     data = BacktestDataConfig(
         NautilusDataType.Bar, settings["catalog"], bar_types=[settings["bar_type"]]

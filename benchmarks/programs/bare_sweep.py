@@ -23,7 +23,7 @@ from trading_runtime.engine.strategy.config import build_config
 from trading_runtime.engine.strategy.failures import FailureRecord
 from trading_runtime.engine.strategy.loading import imported_strategy
 from trading_runtime.execution.preparation import prepare_run
-from trading_runtime.planning.identity import decode_values, partition_inputs
+from trading_runtime.planning.identity import partition_inputs, task_inputs
 
 
 def run_points(experiment: str, first: int, step: int) -> None:
@@ -40,18 +40,18 @@ def run_points(experiment: str, first: int, step: int) -> None:
         write_instruments(catalog, list(plan.instruments.values()))
         rows = cut_partition(partition, Path(prepared.loaded.dataset_place), catalog).rows
         inputs = partition_inputs(partition, plan.instruments)
-        shared = decoded(inputs, catalog, rows)
+        shared = decoded(task_inputs(plan, 0, inputs), catalog, rows)
         if shared is None:
             raise SystemExit(f"{experiment}: its rows are not decoded ahead; take fewer")
         for task in plan.tasks[first::step]:
             engine = SharingEngine(
-                venue_config(common.venue, common.venue_name, common.seed),
+                [venue_config(common.venue, common.venue_name, common.seed)],
                 engine_config(common.venue, folder),
                 inputs,
                 shared,
             )
-            values = plan.config(task.point)
-            config = build_config(loaded.config_class, decode_values(values))
+            values = task_inputs(plan, task.point, inputs).config
+            config = build_config(loaded.config_class, values)
             engine.add_builtin_strategy(loaded.code.class_name, config)
             engine.run(FailureRecord(), lambda: False)
             engine.dispose()

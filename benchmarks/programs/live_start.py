@@ -55,7 +55,7 @@ def _of_session(deployment: str) -> dict[str, Any]:
         connected.extend((_since_start(), time.process_time()))
         await play(replay)
 
-    DataReplay.play = timed  # type: ignore[method-assign]
+    DataReplay.play = timed  # type: ignore[assignment, method-assign]
     name = f"bench-{time.time_ns()}"
     ended = Session(prepare_session(deployment), name, is_fresh=True).execute()
     if ended.ending.error is not None:
@@ -98,8 +98,9 @@ def _node(dataset: str, bar_type: str) -> dict[str, Any]:
         @staticmethod
         def create(*, name: str, config: Any, cache: Any, clock: Any) -> Client:
             venue = model.Venue("BENCH")
-            clients.append(Client(name=name, config=config, cache=cache, clock=clock, venue=venue))
-            return clients[0]
+            client = Client(name=name, config=config, cache=cache, clock=clock, venue=venue)
+            clients.append(client)
+            return client
 
     venue = SandboxExecutionClientConfig(
         model.Venue("SIM"),
@@ -145,7 +146,7 @@ def _node(dataset: str, bar_type: str) -> dict[str, Any]:
 def main() -> None:
     """Run one of the two."""
     kind, *arguments = sys.argv[1:]
-    measured = {"session": _session, "node": _node}[kind](*arguments)
+    measured = _session(*arguments) if kind == "session" else _node(*arguments)
     content = {**measured, "memory": _peak()}
     sys.stdout.write("\n" + json.dumps(content) + "\n")
 

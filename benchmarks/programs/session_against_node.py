@@ -100,7 +100,7 @@ def session_seconds(prepared: PreparedSession) -> float:
         await play(replay)
         taken.append(time.process_time() - started)
 
-    DataReplay.play = timed  # type: ignore[method-assign]
+    DataReplay.play = timed  # type: ignore[assignment, method-assign]
     try:
         ended = Session(prepared, f"bench-{time.time_ns()}", is_fresh=True).execute()
     finally:

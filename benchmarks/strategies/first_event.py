@@ -15,7 +15,7 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 class FirstEventConfig(StrategyConfig):
     """What the strategy subscribes to."""
 
-    bar_type: BarType | None = None
+    bar_type: BarType
 
 
 class FirstEvent(Strategy):

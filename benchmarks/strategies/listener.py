@@ -12,7 +12,7 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 class ListenerConfig(StrategyConfig):
     """What the strategy subscribes to."""
 
-    instrument_id: InstrumentId | None = None
+    instrument_id: InstrumentId
     number: int = 0
     """Nothing depends on it."""
 

@@ -70,7 +70,7 @@ CASES: dict[str, tuple[int, list[str]]] = {
     "data inspect gs://bucket/x": (USAGE, ["'gs://bucket/x'", "s3://bucket/prefix"]),
     "data inspect ''": (USAGE, ["'': neither the path of a folder nor an address"]),
     "data verify small.json": (DATA, ["small.json: is a file"]),
-    "data verify s3://bucket/x": (USAGE, ["'s3://bucket/x' is an address"]),
+    "data verify gs://bucket/x": (USAGE, ["'gs://bucket/x'", "s3://bucket/prefix"]),
     "data adopt nothere": (DATA, ["nothere: not a Nautilus catalog"]),
     "data adopt s3://bucket/x": (USAGE, ["'s3://bucket/x' is an address"]),
     "results export one --to csv --output no/x.csv": (USAGE, ["no/x.csv", "no folder no;"]),

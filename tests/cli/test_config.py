@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
+from tests.small_experiment import ROOT
 from trading_runtime.cli.config import config_group
 from trading_runtime.config.schema import schema_text
 from trading_runtime.errors import UsageError
@@ -116,3 +117,30 @@ def test_check_raises_all_that_is_wrong(tmp_path: Path) -> None:
 
 def test_schema_prints_the_schema() -> None:
     assert CliRunner().invoke(config_group, ["schema"]).stdout == schema_text()
+
+
+def test_check_sums_up_what_a_deployment_asks_for(tmp_path: Path) -> None:
+    path = tmp_path / "paper.yaml"
+    text = (ROOT / "trading_runtime" / "local" / "paper.yaml").read_text()
+
+    output, errors = check(path, text.replace("../../", ""))
+
+    assert output.splitlines() == [
+        f"{path}: nothing wrong",
+        "  name        ema-cross-paper",
+        "  mode        paper",
+        f"  data        {tmp_path / 'data' / 'example'}, burst",
+        "  orders to   a simulated venue",
+        "  strategy    trading_runtime.strategies.ema_cross:EMACross",
+        f"  results     {tmp_path / 'results'}",
+    ]
+    assert errors == ""
+
+
+def test_check_tells_what_is_wrong_with_a_deployment_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "paper.yaml"
+    text = (ROOT / "trading_runtime" / "local" / "paper.yaml").read_text()
+    path.write_text(text.replace("seed: 42", "seeds: 42"))
+
+    with pytest.raises(UsageError, match=r"seeds: unknown key; did you mean 'seed'\?"):
+        CliRunner().invoke(config_group, ["check", str(path)], catch_exceptions=False)

@@ -17,7 +17,9 @@ from tests.argo.test_steps import download, tasks_of, upload
 from trading_runtime import api
 from trading_runtime.argo import argo_command
 from trading_runtime.argo.ask_step import run_ask_step
+from trading_runtime.argo.batch_step import BatchOrder, run_batch_step
 from trading_runtime.argo.plan_step import PodSettings, run_plan_step
+from trading_runtime.argo.summary_step import run_summary_step
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.results.store import open_store
@@ -484,3 +486,53 @@ def test_a_run_id_of_another_search_is_refused_before_it_is_sent(
     path = remote.write(search={"method": "tpe", "points": 4, "seed": 8})
     assert invoke(root, ["submit", str(path), "--run-id", "one", "--image", IMAGE]) == 2
     assert "run 'one' exists with another search" in capsys.readouterr().err
+
+
+def test_the_search_inside_a_split_is_submitted_and_is_that_of_a_laptop(
+    remote: SmallExperiment,
+    argo: StandIn,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = remote.write(
+        parameters={"every": {"low": 2, "high": 60, "step": 1}},
+        search={"method": "tpe", "points": 4, "generation": 2},
+        validation={"method": "walk-forward", "train_size": 1, "test_size": 1, "nested": True},
+    )
+    results = str(remote.content["results"])
+    assert invoke(root, ["submit", str(path), "--split", "1"]) == 2
+    assert "give the id of the run that is validated as --run-id" in capsys.readouterr().err
+    assert invoke(root, ["submit", str(path), "--run-id", "one", "--split", "1"]) == 0
+    sent = argo.parameters
+    steps = sent["experiment"], sent["run-id"], PodSettings(code=sent["code"], batch_seconds=0.001)
+    run_plan_step(*steps)
+    asked = run_ask_step(*steps, 0)
+    while not asked.ended:
+        for number in range(asked.batches):
+            assert run_batch_step(results, asked.run_id, BatchOrder(number)) == 0
+        asked = run_ask_step(*steps, 0)
+    run_summary_step(results, sent["run-id"])
+
+    api.run(path, run_id="one", workers=1)
+    there = walked(path, results, capsys)
+    assert there["splits"][1]["run"] == sent["run-id"]
+    in_pods = json.loads(download(results)[f"runs/{sent['run-id']}/metadata.json"])
+    assert in_pods["executor"] == "argo"
+
+    laptop = tmp_path / "laptop"
+    api.run(remote.write(results=str(laptop)), run_id="one", workers=1)
+    here = walked(path, str(laptop), capsys)
+    assert here | {"computed_inside": 0} == there | {"computed_inside": 0}
+    stored = download(results)
+    for name in ("search/000.json", "search/001.json", "points.parquet", "result.json"):
+        file = f"runs/{sent['run-id']}/{name}"
+        assert stored[file] == (laptop / file).read_bytes(), name
+
+
+def walked(path: Path, results: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Return what ``results walk-forward`` of the run ``one`` prints as JSON."""
+    capsys.readouterr()
+    words = ["results", "walk-forward", "one", "--results", results, "--json"]
+    assert invoke(root, [*words, "--experiment", str(path), "--workers", "1"]) == 0
+    content: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return content

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gzip
+import json
 import os
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ from click.testing import CliRunner
 
 from trading_runtime.cli.data import data
 from trading_runtime.datasets.data_file import load_preparation
-from trading_runtime.datasets.garbage import garbage
+from trading_runtime.datasets.garbage import alone_in, garbage
 from trading_runtime.datasets.inspection import as_text
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.datasets.prepare import prepare
@@ -218,6 +220,7 @@ def a_trade(at: int, number: int, price: str = "10") -> str:
 
 
 TWO_DAYS = HEADER + bar(1, 0) + bar(1, 1)
+A_JUMP = "2024-01-01T12:02:00Z,30,31,29,30,1\n"
 BAD_DAY_BETWEEN = TWO_DAYS + bar(2, 0) + bar(3, 0) + bar(3, 1)
 BAD_ROW = HEADER + bar(1, 0) + "2024-01-01T12:00:30Z,x,1,1,1,1\n" + bar(1, 1)
 BAD_END = HEADER + bar(1, 0) + "2024-01-01T12:00:30Z,x,1,1,1,1\n"
@@ -253,6 +256,12 @@ ODD_PRICE = f"timestamp,price,size\n{NOON},10.001,1\n{NOON + 1},10,1\n"
          MS | {"off_tick": "round"}),
         ("quotes", {"a.csv": NO_BID}, {"a.csv": f"{NO_BID}{NOON + 2},10.001,\n"},
          MS | {"off_tick": "round", "on_bad_row": "drop", "blank_side": "unchanged"}),
+        ("quotes", {"a.csv": f"{QUOTES}{NOON},10.001,10.2\n"},
+         {"b.csv": f"{QUOTES}{NOON + 1},,10.3\n", "c.csv": f"{QUOTES}{NOON + 2},,10.4\n"},
+         MS | {"off_tick": "round", "blank_side": "unchanged"}),
+        ("quotes", {"a.csv": f"{QUOTES}{NOON},10.0,10.2\n{NOON + 1},x,10.3\n"},
+         {"b.csv": f"{QUOTES}{NOON + 2},,10.3\n{NOON + 3},10,\n"},
+         MS | {"on_bad_row": "drop", "blank_side": "unchanged"}),
     ],
     ids=[
         "the next file goes on within a millisecond", "a file grew within a millisecond",
@@ -262,6 +271,7 @@ ODD_PRICE = f"timestamp,price,size\n{NOON},10.001,1\n{NOON + 1},10,1\n"
         "a row that was dropped before", "dropped rows at both ends of what a file grew by",
         "a dropped row in what a file grew by, the newest first",
         "prices that were rounded before", "a blank side above all others",
+        "new files that begin with a blank side", "a blank side below a row that was dropped",
     ],
 )  # fmt: skip
 def test_rows_and_counts_are_those_of_all_files_prepared_at_once(  # noqa: PLR0913, PLR0917
@@ -340,6 +350,58 @@ def test_a_day_that_is_repaired_after_later_ones_is_refused_and_the_gate_named(
 
     with pytest.raises(DataError, match=r"b.csv:2: .* came late: .* the quality gate kept its day"):
         grow("bars", {"b.csv": HEADER + bar(2, 0) + bar(2, 1)}, **GATE)
+
+
+@pytest.mark.parametrize(
+    ("raw", "place"),
+    [
+        ({"a.csv": TWO_DAYS + A_JUMP}, "a.csv:4"),
+        ({"b.csv": HEADER + A_JUMP}, "b.csv:2"),
+        ({"b.csv": HEADER + bar(1, 1) + A_JUMP + bar(2, 0) + bar(2, 1)}, "b.csv:3"),
+    ],
+    ids=["the file grew", "another file", "a file that overlaps, and a good day"],
+)  # fmt: skip
+def test_new_rows_with_which_a_day_of_the_dataset_fails_the_gate_are_refused(
+    raw: dict[str, str], place: str, prepare_files: Prepare, grow: Grow
+) -> None:
+    """The rows that the dataset has of the day could not be taken out of it any more."""
+    made = prepare_files("bars", {"a.csv": TWO_DAYS}, **GATE)
+
+    with pytest.raises(DataError, match=rf"{place}: .* 2024-01-01 fails .* \(a jump of 1.857"):
+        grow("bars", raw, **GATE)
+
+    assert load_manifest(made.folder) == made.manifest
+    assert "quarantined" not in made.manifest.source["series"][0]
+
+
+def test_a_blank_side_of_which_an_older_dataset_does_not_state_the_one_above_is_refused(
+    prepare_files: Prepare, grow: Grow
+) -> None:
+    settings = MS | {"blank_side": "unchanged", "on_bad_row": "drop"}
+    made = prepare_files("quotes", {"a.csv": f"{QUOTES}{NOON},10.0,10.2\n"}, **settings)
+    document = json.loads((made.folder / "manifest.json").read_text())
+    del document["source"]["series"][0]["last_sides"]
+    (made.folder / "manifest.json").write_text(json.dumps(document))
+
+    with pytest.raises(DataError, match=r"b.csv:2: bid is blank, and the dataset is of an"):
+        grow("quotes", {"b.csv": f"{QUOTES}{NOON + 1},,10.3\n"}, **settings)
+    assert grow("quotes", {"b.csv": f"{QUOTES}{NOON + 1},10,10.3\n"}, **settings).rows == 1
+
+
+def test_rows_that_are_left_out_by_each_append_are_all_kept(
+    prepare_files: Prepare, grow: Grow
+) -> None:
+    settings: dict[str, Any] = {"on_bad_row": "drop"}
+    made = prepare_files("bars", {"a.csv": BAD_ROW}, **settings)
+
+    for name in ("b", "c"):  # without a row that can be used, so the digest stays
+        raw = {f"{name}.csv": f"{HEADER}2024-01-02T12:00:30Z,{name},1,1,1,1\n"}
+        assert grow("bars", raw, **settings).manifest.digest == made.manifest.digest
+
+    kept = [path.read_text() for path in sorted((made.folder / "quarantine").iterdir())]
+    assert sorted(text.splitlines()[1].partition(",")[0] for text in kept) == [
+        "a.csv", "b.csv", "c.csv",
+    ]  # fmt: skip
 
 
 def test_rows_of_a_day_that_are_still_missing_stay_listed(
@@ -427,6 +489,26 @@ def test_one_process_at_a_time_changes_a_dataset(
     finally:
         os.close(lock)
     assert grow("bars", {"b.csv": HEADER + bar(2, 0)}).rows == 1
+
+
+def test_a_file_stands_for_the_lock_where_the_file_system_has_none(
+    prepare_files: Prepare, grow: Grow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = prepare_files("bars", {"a.csv": HEADER + bar(1, 0)})
+
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with alone_in(LocalFolder(made.folder)):
+        for change in (
+            lambda: grow("bars", {"b.csv": HEADER + bar(2, 0)}),
+            lambda: garbage(str(made.folder), delete=True),
+        ):
+            with pytest.raises(UsageError, match=r"data/\.lock: .* if none is, .* remove this"):
+                change()
+    assert grow("bars", {"b.csv": HEADER + bar(2, 0)}).rows == 1
+    assert verify(made.folder).damages == ()
 
 
 DAY_MS = 86_400_000

@@ -467,7 +467,7 @@ def test_a_future_or_option_is_no_stock(name: str, tmp_path: Path) -> None:
     ("name", "instrument", "expected", "words"),
     [
         ("okx-trades", "BTC-USDT-PERP.OKX", "CryptoPerpetual", "swaps are contracts"),
-        ("bybit-trades", "BTCUSD-PERP.BYBIT", "CryptoPerpetual", "sizes are taken to be in BTC"),
+        ("tardis-trades", "XBTUSD-PERP.BITMEX", "CryptoPerpetual", "sizes are taken to be in XBT"),
         ("tradingview", "AAPL.NASDAQ", "Equity", "AAPL is taken for a stock in USD"),
         ("tradingview", "BTCUSDT.BINANCE", "CurrencyPair", ""),
         ("stooq", "EURUSD.STOOQ", "CurrencyPair", ""),
@@ -487,6 +487,62 @@ def test_what_is_not_known_of_an_instrument_is_said(
     said = [line for line in printed.splitlines() if line.startswith("instrument   ")]
     assert len(said) == (3 if words else 2)
     assert words in said[1]
+
+
+BYBIT = (
+    "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional\n"
+    "1704110400.5,BTCUSD,Buy,100,42000.0,PlusTick,a1b2,238095.0,100.0,0.00238095\n"
+)
+BINANCE_COIN = (
+    "id,price,qty,base_qty,time,is_buyer_maker\n1,42000.1,3,0.00714284,1704110400000,true\n"
+)
+OKX = (
+    "instrument_name,trade_id,side,price,size,created_time\n"
+    "BTC-USD-SWAP,1,buy,42000.1,3,1704110400000\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "text", "instrument"),
+    [
+        ("bybit-trades", "BTCUSD2024-01-01.csv", BYBIT, "BTCUSDT-PERP.BYBIT"),
+        ("bybit-trades", "a.csv", BYBIT, "BTCUSDT-PERP.BYBIT"),
+        ("bybit-trades", "a.csv", BYBIT, "BTCUSD-PERP.BYBIT"),
+        ("bybit-trades", "BTCUSDH24.csv", BYBIT, "BTCUSDT-PERP.BYBIT"),
+        ("binance-trades", "BTCUSD_PERP-trades-2024-01.csv", BINANCE_COIN, "BTCUSDT-PERP.BINANCE"),
+        ("binance-trades", "BTCUSD_240329-trades.csv", BINANCE_COIN, "BTCUSDT.BINANCE"),
+        ("binance-trades", "a.csv", BINANCE_COIN, "BTCUSD-PERP.BINANCE"),
+        ("okx-trades", "BTC-USD-SWAP-trades-2024-01-01.csv", OKX, "BTC-USDT-PERP.OKX"),
+        ("okx-trades", "allswap-trades-2024-01-01.csv", OKX, "BTC-USDT-PERP.OKX"),
+    ],
+)  # fmt: skip
+def test_an_inverse_contract_is_not_taken_for_a_linear_one(
+    form: str, name: str, text: str, instrument: str, tmp_path: Path
+) -> None:
+    """Its sizes are contracts of USD: 100 of them are 0.0024 BTC, not 100 BTC."""
+    (tmp_path / name).write_text(text)
+
+    with pytest.raises(
+        (DataError, UsageError), match=r"is of an inverse contract|says 'BTC-?USD(-SWAP)?', but"
+    ):
+        imported(tmp_path / name, "--format", form, "--instrument", instrument)
+
+
+def test_an_inverse_contract_that_is_defined_is_read_in_contracts(tmp_path: Path) -> None:
+    definition = {
+        "type": "CryptoPerpetual", "id": "BTCUSD-PERP.BYBIT", "base_currency": "BTC",
+        "quote_currency": "USD", "settlement_currency": "BTC", "is_inverse": True,
+        "price_increment": "0.5", "size_increment": "1",
+    }  # fmt: skip
+    (tmp_path / "btc.json").write_text(json.dumps(definition))
+    (tmp_path / "BTCUSD2024-01-01.csv").write_text(BYBIT)
+
+    run("import", str(tmp_path / "BTCUSD2024-01-01.csv"), "--format", "bybit-trades",
+        "--instrument", "BTCUSD-PERP.BYBIT", "--instruments", str(tmp_path / "btc.json"),
+        "--to", str(tmp_path / "made"))  # fmt: skip
+
+    [trade] = ParquetDataCatalog(str(tmp_path / "made")).query(NautilusDataType.TradeTick)
+    assert (str(trade.size), str(trade.price)) == ("100", "42000.0")
 
 
 def test_bars_of_bids_are_such_that_orders_are_filled_and_that_is_said(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
@@ -232,12 +234,51 @@ def test_the_price_beside_open_high_and_low_is_the_close(tmp_path: Path) -> None
         ("01/30/24", "%m/%d/%y"),
         ("30.01.24", "%d.%m.%y"),
         ("01/30/2024 12:05 PM", "%m/%d/%Y %I:%M %p"),
+        # Not seconds, milliseconds and microseconds in the years 1970 and 1976.
+        ("20240130", "%Y%m%d"),
+        ("202401300930", "%Y%m%d%H%M"),
+        ("20240130093000", "%Y%m%d %H%M%S"),
     ],
 )
 def test_times_as_people_write_them_are_read(time: str, form: str, tmp_path: Path) -> None:
     series, _ = seen(tmp_path / "raw.csv", f'time,price,size\n"{time}",1.5,2\n')
 
     assert series["timestamp_format"] == form
+    assert series["time_zone"] == "?"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "asked"),
+    [(("42.283", "1.012"), True), (("145.123", "0"), False), (("42.283", "1.5"), False)],
+)
+def test_three_digits_behind_every_point_may_be_thousands_beside_semicolons(
+    numbers: tuple[str, str], tmp_path: Path, *, asked: bool
+) -> None:
+    text = ROWS.format(*numbers).replace(",", ";")
+
+    series, asks = seen(tmp_path / "raw.csv", text)
+
+    assert ("decimal" in asks, series.get("decimal")) == (asked, "?" if asked else None)
+
+
+def test_whole_and_high_prices_of_a_stock_are_asked_about(tmp_path: Path) -> None:
+    """LEAN's daily files have ten-thousandths of a dollar and no header."""
+    (tmp_path / "aapl.csv").write_text(
+        "20240102 00:00,1871500,1884400,1838900,1856400,82488700\n"
+        "20240103 00:00,1842200,1858800,1834300,1842500,58414500\n"
+    )
+    words = ["import", str(tmp_path / "aapl.csv"), "--instrument", "AAPL.XNAS", "--time-zone",
+             "America/New_York", "--set", "timestamp_marks=open", "--to", str(tmp_path / "made"),
+             "--tick", "0.01"]  # fmt: skip
+
+    with pytest.raises(UsageError, match=r"1871500 are whole and high .* 'scale=\{\"prices\": "):
+        CliRunner().invoke(data, words, catch_exceptions=False)
+    scale = 'scale={"prices": "0.0001"}'
+    CliRunner().invoke(data, [*words, "--set", scale], catch_exceptions=False)
+
+    [file] = load_manifest(tmp_path / "made").files
+    first = pl.read_parquet(tmp_path / "made" / file.path).row(0, named=True)
+    assert (first["open"], first["close"]) == (Decimal("187.15"), Decimal("185.64"))
 
 
 @pytest.mark.parametrize("odd", ["Total,,,,,4", "date,open,high,low,close,volume"])

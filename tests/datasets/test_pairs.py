@@ -59,6 +59,8 @@ def test_a_symbol_of_which_that_is_not_clear_is_refused(symbol: str, message: st
         ("USDTUSD_1.csv", [("USDT", "USD")]),
         ("XXBTZUSD.csv", [("XBT", "USD")]),
         ("BTC_1H_USDC_USDT.csv", [("USDC", "USDT")]),
+        ("BTC_TRY-1h.csv", [("BTC", "TRY")]),
+        ("btctry.csv", [("BTC", "TRY")]),
         ("XYZ_USDT_USDT-1h.feather", [("XYZ", "USDT")]),
     ],
 )
@@ -72,6 +74,7 @@ def test_a_files_name_shows_its_pair(name: str, expected: list[tuple[str, str]])
         "aapl_us_d.csv", "prices_usd.csv", "pricesusd.csv", "industry.csv", "entry.csv",
         "2024-01.csv", "trades_usdt.csv", "usd_btc.csv", "AMATEUR.csv",
         "link_usd.csv", "USA500.IDXUSD_M1.csv", "BTC_1H_USDT.csv", "BTC-PERP-USDT.csv",
+        "btc_try_2.csv", "btc-try.csv", "Btc_Try.csv",
         "BINANCE_USDT_BTC.csv", "KRAKEN_EUR_BTC.csv", "BTC_ETH.csv", "spotusd.csv",
     ],
 )  # fmt: skip

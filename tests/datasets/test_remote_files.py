@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from tests.s3.servers import S3Server
 from trading_runtime.cli.data import data
 from trading_runtime.datasets.manifest import load_manifest
-from trading_runtime.errors import DataError, UsageError
+from trading_runtime.errors import DataError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,12 @@ def test_a_file_on_the_web_is_read(name: str, tmp_path: Path, expected: str) -> 
         thread = threading.Thread(target=web.serve_forever, daemon=True)
         thread.start()
         try:
-            found = imported(f"http://127.0.0.1:{web.server_port}/{name}", tmp_path / "made")
+            address = f"http://127.0.0.1:{web.server_port}/{name}"
+            found = imported(address, tmp_path / "made")
+            with pytest.raises(DataError, match=r"gives whole files only, .* give http://[^ ]* it"):
+                imported(f"zip://*.csv::{address}", tmp_path / "chained")
+            with pytest.raises(DataError, match="no such file was found there"):
+                imported(f"{address}.gone", tmp_path / "gone")
         finally:
             web.shutdown()
             thread.join()
@@ -132,7 +137,7 @@ def test_a_wrong_row_is_named_by_its_address_and_line(storage: S3Server, tmp_pat
         ("s3://raw/none-*.csv", DataError, "no file matches this pattern"),
         ("s3://raw/none.csv", DataError, "no such file was found there"),
         ("carrier://pigeon.csv", UsageError, "not an address that can be read"),
-        ("http://127.0.0.1:9/a.csv", DataError, "no such file was found there"),
+        ("http://127.0.0.1:9/a.csv", StorageError, "cannot be read: Cannot connect to host"),
     ],
 )
 def test_an_address_that_leads_nowhere_is_refused(

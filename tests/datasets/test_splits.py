@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from trading_runtime.datasets.data_file import load_preparation
+from trading_runtime.datasets.data_file import BarSeries, load_preparation
 from trading_runtime.datasets.prepare import Prepared, prepare
 from trading_runtime.engine.instruments.catalog import write_instruments
 from trading_runtime.engine.instruments.files import read_instruments
@@ -88,6 +90,49 @@ def test_splits_one_after_another_and_reverse_ones_multiply(tmp_path: Path) -> N
     bars = ParquetDataCatalog(str(made.folder)).query_bars()
     assert [str(bar.close) for bar in bars] == ["500.00", "500.00", "500.00"]
     assert [str(bar.volume) for bar in bars] == ["2", "2", "2"]
+
+
+THREE_FOR_TWO = """timestamp,open,high,low,close,volume
+2024-01-03,150.00,151.00,149.00,150.10,1000
+2024-01-04,100.00,101.00,99.00,100.00,1500
+"""
+
+
+def test_three_shares_for_two_are_told_and_adjusted_as_a_fraction(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"split of \"3/2\" .*\{\"2024-01-04\": \"3/2\"\}"):
+        prepared(tmp_path, THREE_FOR_TWO)
+
+    made = prepared(tmp_path, THREE_FOR_TWO, splits={"2024-01-04": "3/2"})
+
+    first = ParquetDataCatalog(str(made.folder)).query_bars()[0]
+    # 150 / 1.5, 151 / 1.5 = 100.67, 149 / 1.5 = 99.33, 150.1 / 1.5 = 100.07, 1000 * 1.5
+    found = [str(value) for value in (first.open, first.high, first.low, first.close, first.volume)]
+    assert found == ["100.00", "100.67", "99.33", "100.07", "1500"]
+
+
+def test_a_reverse_split_of_three_is_told_as_the_exact_fraction(tmp_path: Path) -> None:
+    text = THREE_FOR_TWO.replace("100.00,101.00,99.00,100.00", "450.00,451.00,449.00,450.00")
+
+    with pytest.raises(DataError, match=r"splits: \{\"2024-01-04\": \"1/3\"\}"):
+        prepared(tmp_path, text)
+
+
+@pytest.mark.parametrize("ratio", [1.5, "1.5", "3:2"])
+def test_a_ratio_may_be_a_number_as_a_command_line_gives_it(ratio: object) -> None:
+    series = BarSeries.model_validate({
+        "type": "bars", "instrument": "AAPL.XNAS", "files": "raw.csv", "bar": "1-DAY-LAST",
+        "timestamp_marks": "open", "splits": {"2024-01-04": ratio}, "volume": 0.5,
+    })  # fmt: skip
+
+    assert series.splits is not None
+    assert Fraction(series.splits["2024-01-04"]) == Fraction(3, 2)
+    assert series.volume == Decimal("0.5")
+
+
+@pytest.mark.parametrize("ratio", [0, -2, "2/0", "x"])
+def test_a_ratio_that_is_none_is_refused(ratio: object, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"is not a ratio above 0; write 4, 0\.1 or"):
+        prepared(tmp_path, APPLE, splits={"2020-08-31": ratio})
 
 
 def test_a_real_fall_is_taken_when_that_is_said(tmp_path: Path) -> None:

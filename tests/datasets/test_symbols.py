@@ -25,7 +25,17 @@ def test_a_file_named_after_another_pair_is_refused_unless_that_is_said(
 
 
 @pytest.mark.parametrize(
-    "name", ["BTCUSDT-1m-2024-01.csv", "XBTUSD_1.csv", "bars.csv", "ETHUSDT-BTCUSDT.csv", "btc.csv"]
+    "name",
+    [
+        "BTCUSDT-1m-2024-01.csv",
+        "XBTUSD_1.csv",
+        "bars.csv",
+        "ETHUSDT-BTCUSDT.csv",
+        "btc.csv",
+        "btc_try_2.csv",
+        "data_us_d.csv",
+        "prices.us.txt",
+    ],
 )
 def test_a_file_that_may_be_of_the_pair_is_taken(prepare_files: Prepare, name: str) -> None:
     assert prepare_files("bars", {name: BARS}).manifest.rows == 1

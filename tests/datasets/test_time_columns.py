@@ -118,6 +118,43 @@ def test_a_day_on_the_clock_of_a_zone_may_have_23_hours() -> None:
     assert closed[0] == seconds(2024, 4, 1, zone="Europe/Berlin")
 
 
+MIDNIGHTS = [
+    # The clocks are put forward from 00:00 to 01:00.
+    ("America/Sao_Paulo", dt.date(2018, 11, 4), (2018, 11, 4, 3), 23),
+    ("Asia/Beirut", dt.date(2024, 3, 31), (2024, 3, 30, 22), 23),
+    ("Africa/Cairo", dt.date(2024, 4, 26), (2024, 4, 25, 22), 23),
+    ("America/Santiago", dt.date(2024, 9, 8), (2024, 9, 8, 4), 23),
+    # They are put back from 01:00 to 00:00.
+    ("America/Havana", dt.date(2018, 11, 4), (2018, 11, 4, 4), 25),
+    ("America/Sao_Paulo", dt.date(2018, 2, 17), (2018, 2, 17, 2), 25),
+]
+"""Days, their first instants in UTC, and how many hours they have."""
+
+
+@pytest.mark.parametrize(("zone", "day", "first", "hours"), MIDNIGHTS)
+def test_a_date_is_the_first_instant_of_its_day_though_the_clocks_skip_midnight(
+    zone: str, day: dt.date, first: tuple[int, ...], hours: int
+) -> None:
+    begins = seconds(*first)
+
+    assert read([day.isoformat()], zone=zone) == [begins]
+    assert read([f"{day:%d.%m.%Y}"], "%d.%m.%Y", zone=zone) == [begins]
+    assert read(pl.Series([day]), zone=zone) == [begins]
+    midnight = pl.Series([f"{day} 00:00:00"])
+    assert read_times(midnight, "iso", zone, midnights_are_days=True)["ns"].to_list() == [begins]
+    # The day before ends when this one begins, and this one when its hours are over.
+    eve = read([(day - dt.timedelta(days=1)).isoformat()], zone=zone)
+    assert local_offset(pl.Series(eve), "1d", zone).to_list() == [begins]
+    assert local_offset(pl.Series([begins]), "1d", zone).to_list() == [begins + hours * 3600 * S]
+
+
+def test_a_midnight_that_the_clocks_skip_is_no_time_of_a_row_within_the_day() -> None:
+    assert read(["2018-11-04 00:00:00", "2018-11-04 00:30:00"], zone="America/Sao_Paulo") == [
+        "no such local time",
+        "no such local time",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "pattern"),
     [

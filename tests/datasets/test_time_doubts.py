@@ -181,3 +181,31 @@ def test_a_file_of_longer_bars_among_shorter_ones_is_refused(prepare_files: Prep
 def test_bars_that_miss_most_minutes_are_accepted(prepare_files: Prepare) -> None:
     prepare_files("bars", {"a.csv": bars([*HOURS, "2024-01-02T11:01"])})
     prepare_files("bars", {"a.csv": bars(HOURS)}, unusual_times="accept", force=True)
+
+
+@pytest.mark.parametrize(
+    ("form", "times"),
+    [
+        ("epoch", (28_401_120, 28_401_121)),  # minutes since 1970
+        ("s", (28_401_120, 28_401_180)),
+        ("epoch", (202401020930, 202401020931)),  # a date in digits, 1976 in milliseconds
+        ("epoch", (20240102093000, 20240102093100)),
+        ("epoch", (638396640000000000, 638396640600000000)),  # .NET's ticks of 100 ns since year 1
+    ],
+)
+def test_numbers_that_count_another_unit_are_refused(
+    form: str, times: tuple[int, int], prepare_files: Prepare
+) -> None:
+    rows = "".join(f"{time},10,11,9,10,1\n" for time in times)
+    raw: dict[str, str | bytes] = {"a.csv": f"timestamp,open,high,low,close,volume\n{rows}"}
+
+    with pytest.raises(DataError, match=rf"a.csv:2: .* read as {form} is outside 1993-01-01 to"):
+        prepare_files("bars", raw, timestamp_format=form, bar="1-SECOND-LAST")
+
+
+def test_days_of_the_seventies_may_be_numbers(prepare_files: Prepare) -> None:
+    raw: dict[str, str | bytes] = {
+        "a.csv": "timestamp,open,high,low,close,volume\n31622400,10,11,9,10,1\n"
+    }
+    made = prepare_files("bars", raw, timestamp_format="s", bar="1-DAY-LAST")
+    assert made.manifest.rows == 1

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import tarfile
 import zipfile
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -28,12 +30,20 @@ SECOND = "2024-01-01T12:02:00Z,1.5,2,1,1.5,1"
 PLAIN = f"{HEADER}{FIRST}\n{SECOND}\n"
 
 
-def in_a_zip(*members: tuple[str, str]) -> bytes:
+def in_a_zip(*members: tuple[str, str | bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, text in members:
             archive.writestr(name, text)
     return buffer.getvalue()
+
+
+def in_zstd(content: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(content)
+    found: bytes = sink.getvalue().to_pybytes()
+    return found
 
 
 def in_a_tar(content: bytes) -> bytes:
@@ -63,10 +73,15 @@ def in_a_tar(content: bytes) -> bytes:
         ('"' + PLAIN.strip().replace(",", '","').replace("\n", '"\n"') + '"\n').encode(),
         in_a_zip(("a/b/", ""), ("a/b/x.csv", PLAIN), ("__MACOSX/a/b/._x.csv", "\0"),
                  ("a/.DS_Store", "\0"), ("a/README.txt", "Thank you!"), ("a/terms.pdf", "%PDF")),
+        in_a_zip(("x.csv.gz", gzip.compress(PLAIN.encode(), mtime=0)),
+                 ("metadata.json", "{}"), ("condition.json", "[]"), ("symbology.json", "{}")),
+        in_a_zip(("x.csv.xz", lzma.compress(PLAIN.encode()))),
+        in_a_zip(("x.csv.zst", in_zstd(PLAIN.encode()))),
     ],
     ids=["plain", "byte order mark", "CR LF", "separators at all ends", "separators at rows' ends",
          "spaces", "exponents", "plus signs", "no last line end", "blank lines at the end",
-         "two gzip members", "quotes", "a zip with folders"],
+         "two gzip members", "quotes", "a zip with folders", "a zip of Databento's",
+         "a zip of xz", "a zip of zstd"],
 )  # fmt: skip
 def test_the_same_rows_become_the_same_dataset_however_they_are_written(
     prepare_files: Prepare, content: bytes

@@ -6,15 +6,16 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.deployments.test_notices import Receiver
 from tests.s3.conftest import bucket, server, storage
-from trading_runtime.deployments.logs import LOG, LogUploads
+from trading_runtime.deployments.logs import LOG, LogUploads, parts_of, rotate
+from trading_runtime.deployments.state import DeploymentState
 from trading_runtime.storage.s3 import S3Folder
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from tests.deployments.conftest import Supervised
 
@@ -99,3 +100,49 @@ def test_a_log_goes_to_s3_without_secrets(
 
     assert complaints == []
     assert S3Folder(f"{bucket}/x").read(f"runs/run/logs/{LOG}") == b"it is [hidden] \xff"
+
+
+@pytest.mark.parametrize("written", [1, 8, len(PASSWORD) - 1])
+def test_a_secret_that_crosses_from_one_part_of_a_log_to_the_next_does_not_reach_s3(
+    tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    monkeypatch.setenv("DB_PASS", PASSWORD)
+    log = tmp_path / "run" / LOG
+    log.parent.mkdir()
+    log.write_text(f"first\nit is {PASSWORD[:written]}")
+    assert rotate(log, 1)
+    log.write_text(f"{PASSWORD[written:]}\nlast\n")
+    said = uploaded(log, bucket)
+
+    assert said == "first\nit is [hidden]\nlast\n"
+
+
+def test_nor_does_the_end_of_one_whose_beginning_is_no_longer_kept(
+    tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_PASS", PASSWORD)
+    log = tmp_path / "run" / LOG
+    log.parent.mkdir()
+    for text in (f"it is {PASSWORD[:-4]}", f"{PASSWORD[-4:]}\nsecond\n", *["more\n"] * 4):
+        log.write_text(text)
+        assert rotate(log, 1)
+    log.write_text("last\n")
+    first, *others = uploaded(log, bucket).splitlines()
+
+    assert first == "[the first line of what is kept is left out]"
+    assert others == ["second", *["more"] * 4, "last"]
+
+
+def uploaded(log: Path, bucket: str) -> str:
+    """Take a log to S3 as the supervisor does; return what is there of it."""
+    complaints: list[str] = []
+    uploads = LogUploads(complaints.append)
+    uploads.start(log, f"{bucket}/x", "run")
+    uploads.finish()
+    folder = S3Folder(f"{bucket}/x")
+    state = DeploymentState("one", "", "program", log=str(log), results=f"{bucket}/x", run_id="run")
+
+    assert complaints == []
+    assert not log.exists()
+    assert folder.folders("runs") == ["run"]
+    return b"".join(parts_of(state)).decode()

@@ -165,6 +165,6 @@ def test_a_cash_account_cannot_sell_what_it_does_not_have(spot: Market) -> None:
 
 @pytest.mark.parametrize("skip", [True, False])
 def test_a_live_node_makes_bars_of_a_night_without_data_as_a_backtest_does(*, skip: bool) -> None:
-    config = data_engine(venue_inputs(skip_empty_bars=skip))
+    config = data_engine(venue_inputs(skip_empty_bars=skip), ends_bars=True)
 
     assert config.time_bars_build_with_no_updates is not skip

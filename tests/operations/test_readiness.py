@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.sessions.live_session import LiveSession
+from tests.sessions.small_session import SmallSession
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.config.loading import load_experiment
 from trading_runtime.operations.readiness import CheckState, Readiness, check_readiness
@@ -180,3 +182,34 @@ def test_a_check_runs_nothing(small: SmallExperiment) -> None:
     assert not (small.results / "tasks").exists()
     assert not (small.results / "runs").exists()
     assert not Path(small.folder / "readiness.json").exists()
+
+
+def test_readiness_checks_what_a_paper_session_needs(
+    tmp_path: Path, small_dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = SmallSession(tmp_path, small_dataset)
+    code = invoke(root, ["readiness", "check", str(session.path)])
+    said = capsys.readouterr().out
+    session.write(data=session.content["data"] | {"dataset": "elsewhere"})
+    broken = invoke(root, ["readiness", "check", str(session.path)])
+
+    assert code == 0, said
+    assert "a paper session of it can be prepared" in said
+    assert broken == 3
+    assert "keys" not in said
+
+
+def test_readiness_names_the_keys_that_a_live_session_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret, key = "BYBIT_TESTNET_API_SECRET", "BYBIT_TESTNET_API_KEY"
+    monkeypatch.setenv(key, CANARY)
+    monkeypatch.delenv(secret, raising=False)
+    with LiveSession(tmp_path) as live:
+        code = invoke(root, ["readiness", "check", str(live.path)])
+    said = capsys.readouterr().out
+
+    assert code == 2
+    assert f"failed   keys          not set: {secret}\n" in said
+    assert "comes from bybit, which is not asked here" in said
+    assert CANARY not in said

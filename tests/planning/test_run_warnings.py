@@ -332,6 +332,32 @@ def test_days_that_close_at_midnight_may_be_dates(
     assert [item.kind for item in warned if item.kind == "day_closes"] == found
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"type": "bars", "volume": "1000000"}, "have no volumes, and 1,000,000 stands for each"),
+        ({"type": "bars"}, None),
+    ],
+)
+def test_a_volume_that_only_the_settings_state_is_told(
+    small: SmallExperiment, settings: dict[str, Any], words: str | None
+) -> None:
+    experiment = load_experiment(small.path).experiment
+    manifest = load_manifest(small.content["dataset"]["path"])
+    (definition,) = manifest.instruments
+    source = {"series": [{"identifier": BAR_TYPE, "settings": settings}]}
+    instruments = (changed(definition, margin_init="1"),)
+    manifest = manifest.model_copy(update={"source": source, "instruments": instruments})
+    chosen = choose_series(manifest, experiment.dataset)
+
+    found = find_warnings(experiment, manifest, chosen, expand_points(experiment))
+
+    assert [(item.kind, item.where) for item in found] == (
+        [(WarningKind.STATED_SIZE, "dataset")] if words else []
+    )
+    assert all(f"{BAR_TYPE}: the raw files {words}" in item.message for item in found)
+
+
 DEFAULTS = """from dataclasses import dataclass
 from nautilus_trader.model import BarType, InstrumentId
 from nautilus_trader.trading import Strategy, StrategyConfig

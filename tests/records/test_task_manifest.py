@@ -7,11 +7,12 @@ import json
 
 import pytest
 
-from trading_runtime.canonical import canonical_json
+from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.records.task_manifest import (
     ResultFile,
     TaskManifest,
     files_of,
+    inputs_digests,
     parse_manifest,
     sizes_of,
     sound_digest,
@@ -37,6 +38,14 @@ def test_its_digest_is_that_of_everything_else_in_it() -> None:
 
     assert stated == hashlib.sha256(canonical_json(document)).hexdigest()
     assert document["files"]["equity.parquet"] == {"bytes": 120, "rows": 3, "sha256": "a" * 64}
+
+
+def test_the_parts_of_its_inputs_have_the_digests_of_what_they_say() -> None:
+    expected = tuple(digest(INPUTS[name]) for name in ("common", "config", "partition"))
+
+    assert inputs_digests(MANIFEST.to_bytes()) == expected
+    assert inputs_digests(MANIFEST.to_bytes().replace(b'"partition"', b'"window"')) is None
+    assert inputs_digests(b"{}") is None
 
 
 def test_a_changed_manifest_is_refused() -> None:

@@ -21,7 +21,7 @@ _FILES = ("result.json", "results.parquet", "points.parquet")
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many results are read: the reuse of tables, for small runs too, makes it fewer."""
     monkeypatch.setattr(reuse, "FEWEST_TASKS", 1)
-    return counted(monkeypatch, Store, "read_task")
+    return counted(monkeypatch, Store, "read_reduced")
 
 
 @pytest.fixture

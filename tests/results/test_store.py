@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,18 +16,30 @@ from trading_runtime.planning.identity import task_id
 from trading_runtime.results.store import Store
 from trading_runtime.storage.files import read_json, write_file
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 INPUTS: dict[str, Any] = {"common": {"seed": 1}, "config": {"fast": 5}, "partition": {"start": 0}}
-TASK = task_id(digest(INPUTS["common"]), INPUTS["config"], digest(INPUTS["partition"]))
 
 
-def result(summary: bytes = b'{"net_profit": "1"}\n') -> dict[str, bytes]:
-    """Return the files of a result of ``TASK``."""
+def id_of(inputs: Mapping[str, Any]) -> str:
+    """Return the id of the task with these inputs."""
+    return task_id(digest(inputs["common"]), inputs["config"], digest(inputs["partition"]))
+
+
+TASK = id_of(INPUTS)
+
+
+def result(
+    summary: bytes = b'{"net_profit": "1"}\n', inputs: Mapping[str, Any] = INPUTS
+) -> dict[str, bytes]:
+    """Return the files of a result of ``TASK``, or of the task with other inputs."""
     files = {"orders.parquet": b"orders", "summary.json": summary}
     facts = {
         name: {"bytes": len(content), "rows": None, "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in files.items()
     }
-    manifest = {"task_id": TASK, "inputs": INPUTS, "files": facts}
+    manifest = {"format": 1, "task_id": id_of(inputs), "inputs": inputs, "files": facts}
     manifest["digest"] = digest(manifest)
     return files | {"manifest.json": canonical_json(manifest) + b"\n"}
 
@@ -124,6 +136,31 @@ def test_every_flipped_bit_of_every_file_is_noticed(stored: Store) -> None:
             noticed += 1
         path.write_bytes(content)
     assert noticed == sum(len(content) for content in result().values())
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        INPUTS,
+        # The names of the parts, where the parts end and within them.
+        {
+            "common": {"a": {}, "config": {"b": 1}, "z": {}},
+            "config": {"a": {}, "config": {}, "partition": {"start": 0}, "z": {}},
+            "partition": {"a": {}, "config": {}, "partition": {"start": 0}},
+        },
+        {"common": {}, "config": {"text": '},"partition":{'}, "partition": {}},
+    ],
+)
+def test_a_result_is_that_of_its_inputs_whatever_they_contain(
+    store: Store, inputs: Mapping[str, Any]
+) -> None:
+    store.write_task(id_of(inputs), result(inputs=inputs))
+    other = {**inputs, "config": {**inputs["config"], "fast": 6}}
+    store.write_task(id_of(other), result(inputs=inputs))
+
+    assert store.read_task(id_of(inputs)) == result(inputs=inputs)
+    with pytest.raises(DataError, match="it is not the manifest of this task"):
+        store.read_task(id_of(other))
 
 
 def test_damaged_results_are_kept_under_numbered_names(stored: Store) -> None:

@@ -41,13 +41,17 @@ class Clocks:
         self.ahead += seconds
         self.while_asleep()
 
+    def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Become the clocks of the room."""
+        monkeypatch.setattr(room, "time", SimpleNamespace(time=self.wall, sleep=self.sleep))
+        monkeypatch.setattr(room, "steady_seconds", self.steady)
+
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     """The clocks of the room."""
     clocks = Clocks()
-    monkeypatch.setattr(room, "time", SimpleNamespace(time=clocks.wall, sleep=clocks.sleep))
-    monkeypatch.setattr(room, "steady_seconds", clocks.steady)
+    clocks.use(monkeypatch)
     return clocks
 
 
@@ -56,15 +60,16 @@ def test_the_storage_is_asked_twice_a_second_at_most(
 ) -> None:
     account = SessionAccount(open_store(bucket), "small")
     asked: list[str] = []
+    brief = account._leases[0]._brief
     with account.held("one"):
         for method in ("read_version", "replace"):
-            sound = getattr(account._brief, method)
+            sound = getattr(brief, method)
 
             def counted(*given: object, _sound: object = sound, _name: str = method) -> object:
                 asked.append(_name)
                 return _sound(*given)  # type: ignore[operator]
 
-            monkeypatch.setattr(account._brief, method, counted)
+            monkeypatch.setattr(brief, method, counted)
         for _ in range(40):
             clock.ahead += 0.2
             account.check()
@@ -98,13 +103,66 @@ def test_a_lease_that_its_holder_renews_is_refused_and_one_that_it_does_not_is_t
             pass
         clock.while_asleep = lambda: None
         with second.held("two"):
-            assert clock.steady() - first._renewed >= room._LEASE_SECONDS
+            assert clock.steady() - first._leases[0]._renewed >= room._LEASE_SECONDS
             with pytest.raises(LeaseLostError, match="session 'two' has taken the account"):
                 first.check()
             second.check()
         content = json.loads(open_store(bucket).objects.read(LEASE))
 
     assert (content["session"], content["token"]) == ("two", 2)
+
+
+WHEREVER = pytest.mark.parametrize(
+    "places", [(None, None), ("bybit-1", None), (None, "bybit-1"), ("bybit-1", "bybit-2")]
+)
+"""Where two sessions of one deployment's name trade: on paper, or in an account at a venue."""
+
+
+@WHEREVER
+def test_a_deployments_name_is_traded_by_one_session_wherever_its_account_is(
+    bucket: str, clock: Clocks, places: tuple[str | None, str | None]
+) -> None:
+    first, second = (SessionAccount(open_store(bucket), "small", place) for place in places)
+    with first.held("one"):
+        clock.while_asleep = first.check
+        told = pytest.raises(UsageError, match="account of 'small' is in use by session 'one'")
+        with told, second.held("two"):
+            pytest.fail("there are two")
+        first.check()
+        # What was refused has left no lease behind that the next one would wait for.
+        begun = clock.ahead
+    with second.held("three"):
+        assert clock.ahead == begun
+
+
+@WHEREVER
+def test_a_holder_that_lost_its_deployments_name_sends_and_writes_nothing_more(
+    bucket: str, clock: Clocks, places: tuple[str | None, str | None]
+) -> None:
+    first, second = (SessionAccount(open_store(bucket), "small", place) for place in places)
+    with first.held("one"):
+        first.write(STATE)
+        with second.held("two"):  # once the lease of the first has expired
+            theirs = replace(STATE, session="two")
+            second.write(theirs)
+            with pytest.raises(LeaseLostError, match="was not renewed in 15 s"):
+                first.fence()
+            for ask in (first.check, lambda: first.write(STATE)):
+                with pytest.raises(LeaseLostError, match="session 'two' has taken the account"):
+                    ask()
+            second.check()
+            second.fence()
+            assert clock.ahead <= room._LEASE_SECONDS + 1
+    assert first.read() == theirs
+
+
+def test_waiting_for_one_lease_does_not_let_the_other_expire(bucket: str, clock: Clocks) -> None:
+    dead, account = (SessionAccount(open_store(bucket), "small", place) for place in ("a", "b"))
+    with dead.held("one"):
+        with account.held("two"):
+            waited = clock.ahead
+            account.fence()
+        assert waited >= room._LEASE_SECONDS - 2
 
 
 def test_what_is_saved_late_does_not_replace_what_the_next_session_has_saved(
@@ -163,7 +221,7 @@ def test_nobody_takes_a_lease_while_its_holder_may_still_send(
 ) -> None:
     first, second = (SessionAccount(open_store(bucket), "small") for _ in range(2))
     with first.held("one"):
-        renewed = first._renewed
+        renewed = first._leases[0]._renewed
         clock.set_by = ahead  # the taker's clock
         with second.held("two"):
             assert clock.steady() - renewed >= room._LEASE_SECONDS
@@ -177,9 +235,10 @@ def test_a_lease_is_released_though_a_renewal_was_under_way(
     first, second = (SessionAccount(open_store(bucket), "small") for _ in range(2))
     with first.held("one"):
         clock.ahead += room._LEASE_SECONDS / 2
-        known = first._version
+        [lease] = first._leases
+        known = lease._version
         first.check()  # renews it; its answer is not there yet
-        monkeypatch.setattr(first, "_version", known)
+        monkeypatch.setattr(lease, "_version", known)
     with second.held("two"):
         assert clock.ahead == room._LEASE_SECONDS / 2
     for ask in (first.check, first.fence, lambda: first.write(STATE)):
@@ -195,15 +254,16 @@ def test_of_two_sessions_that_start_at_once_one_has_the_account(bucket: str) -> 
     ended = threading.Event()
 
     def start(number: int, account: SessionAccount) -> None:
-        read = account._read_lease
+        [lease] = account._leases
+        read = lease.read
 
         def read_together() -> Any:
             found = read()
-            account._read_lease = read  # type: ignore[method-assign]
+            lease.read = read  # type: ignore[method-assign]
             both_see_none.wait(PATIENCE_SECONDS)
             return found
 
-        account._read_lease = read_together  # type: ignore[method-assign]
+        lease.read = read_together  # type: ignore[method-assign]
         try:
             with account.held(f"session-{number}"):
                 told.append(f"session-{number}")

@@ -81,10 +81,13 @@ class LiveSession(SmallSession):
     def change(self, module: str, **constants: Any) -> None:
         """Let sessions run with other constants in a module, such as shorter waits."""
         package, _, name = module.rpartition(".")
+        self.alter(f"from {package} import {name}\nvars({name}).update({constants!r})\n")
+
+    def alter(self, code: str) -> None:
+        """Let sessions run this code first, such as code that makes their storage slow."""
         self.program = self.folder / "changed.py"
         self.program.write_text(
-            f"import sys\nsys.path[0] = {str(ROOT)!r}\n"
-            f"from {package} import {name}\nvars({name}).update({constants!r})\n"
+            f"import sys\nsys.path[0] = {str(ROOT)!r}\n{code}"
             "from trading_runtime.cli.main import invoke\n"
             "from trading_runtime.cli.trade import trade\n"
             "sys.exit(invoke(trade, sys.argv[1:]))\n"

@@ -241,8 +241,8 @@ def test_a_deployments_name_is_traded_by_one_session_wherever_its_account_is(
     with SessionAccount(Store(tmp_path), "small", second).held("s-1"):
         pass
     again = SessionAccount(Store(tmp_path), "small", second)
-    # It names no session that ended long ago.
-    refused = pytest.raises(UsageError, match="session of a deployment named 'small' is running")
+    # It names the session that runs, and none that ended long ago.
+    refused = pytest.raises(UsageError, match="account of 'small' is in use by session 's-2'")
     with SessionAccount(Store(tmp_path), "small", first).held("s-2"), refused, again.held("s-3"):
         pytest.fail("there are two")
     with again.held("s-4"):

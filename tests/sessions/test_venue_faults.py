@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +14,9 @@ from tests.sessions.test_account import asked
 from trading_runtime.operations.stand_in.bybit import BybitProtocol
 from trading_runtime.operations.stand_in.exchange import Exchange, HeldOrder
 from trading_runtime.operations.stand_in.serving import StandInVenue
+
+if TYPE_CHECKING:
+    import subprocess
 
 
 def test_a_request_too_many_is_told_and_nothing_is_forgotten(live: LiveSession) -> None:
@@ -206,6 +210,8 @@ def test_after_a_request_too_many_everything_waits_in_the_queue_cancellations_fi
 def test_what_waits_longer_than_max_wait_for_a_venue_expires(live: LiveSession) -> None:
     live.write(queue={"max_wait": "200ms"})
     process = live.connect()
+    # A pause that no busy machine outlasts: what comes in it expires, however late it comes.
+    live.protocol.refuses_with = "Too many visits! Retry after 3600 s"
     live.protocol.refuses_next = 1
     live.order("buy 0.020")
     live.wait_for("orders_paused", process)
@@ -260,7 +266,7 @@ def test_an_order_without_the_venues_word_is_cancelled_at_the_end_and_told(
     code, text = ended(process, signal.SIGTERM)
     [left] = live.events("orders_left")
 
-    assert code == 143, text
+    assert code == 75, text
     assert live.exchange.open_orders == []
     assert left["orders"] == live.accepted
     assert live.events("order_ended") == live.events("order_rejected") == []
@@ -285,3 +291,50 @@ def test_without_a_queue_only_cancellations_wait_after_a_request_too_many(
     assert {item["rule"] for item in live.events("order_denied")} == {"venue"}
     assert len(live.accepted) == 2
     assert live.exchange.open_orders == []
+
+
+def waiting_to_cancel(live: LiveSession, seconds: int, **changes: Any) -> subprocess.Popen[str]:
+    """Start a session whose strategy has asked to cancel an order in a pause of the venue's."""
+    live.write(on_stop="hold", **changes)
+    process = live.connect()
+    live.order("rest 0.010 40000.0", "rest 0.020 41000.0")
+    live.wait_for("order_accepted", process, 2)
+    live.protocol.refuses_with = f"Too many visits! Retry after {seconds} s"
+    live.protocol.retry_after = seconds
+    live.protocol.refuses_next = 1
+    live.order("refused cancel first", "buy 0.030")
+    live.wait_for("request_queued", process)
+    return process
+
+
+@pytest.mark.parametrize("queue", [None, {"max_wait": "1m"}])
+def test_a_cancellation_that_waits_when_the_session_ends_reaches_the_venue_after_the_pause(
+    live: LiveSession, queue: dict[str, str] | None
+) -> None:
+    process = waiting_to_cancel(live, 3, **({} if queue is None else {"queue": queue}))
+    code, text = ended(process, signal.SIGTERM)
+    cancelled, held = live.accepted
+
+    assert code == 143, text
+    assert live.protocol.hasty == []
+    assert [fact.about for fact in live.exchange.recorded("cancelled")] == [cancelled]
+    assert [item["order_id"] for item in live.events("order_ended")] == [cancelled]
+    # Nobody asked to cancel the other: the deployment holds what rests.
+    assert [order.link_id for order in live.exchange.open_orders] == [held]
+    assert live.events("orders_left") == []
+
+
+def test_an_order_whose_cancellation_does_not_reach_the_venue_is_told_at_the_end(
+    live: LiveSession,
+) -> None:
+    live.change("trading_runtime.sessions.trading", _MOST_PAUSED_SECONDS=0.1, _SETTLE_SECONDS=1.0)
+    process = waiting_to_cancel(live, 3600)
+    live.protocol.is_deaf = True
+    code, text = ended(process, signal.SIGTERM)
+    wanted, _held = live.accepted
+    [left] = live.events("orders_left")
+
+    assert code == 75, text
+    assert f"error: left open at the venue: {wanted}; it did not answer in time" in text
+    assert left == {"orders": [wanted], "positions": []}
+    assert live.metadata()["status"] == "stopped"

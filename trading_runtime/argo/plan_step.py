@@ -28,13 +28,10 @@ from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import engine_version, runtime_digest
 from trading_runtime.planning.pod_batches import BATCH_SECONDS, MOST_BATCHES, pod_batches
 from trading_runtime.records.events import ExecutorKind, RunStarted
+from trading_runtime.records.run_files import generation_id
 from trading_runtime.runs.heartbeat import Heartbeat
 from trading_runtime.runs.opening import SharedRun, check_run_id, is_held
-from trading_runtime.search.generations import (
-    generation_id,
-    read_generation,
-    refuse_other_search,
-)
+from trading_runtime.search.generations import read_generation, refuse_other_search
 from trading_runtime.search.halving import rungs_of
 from trading_runtime.search.running import search_of
 from trading_runtime.storage.folders import open_folder

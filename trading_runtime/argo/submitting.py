@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Any
 from trading_runtime.argo.plan_step import FILE_NAME, check_image, submission_of, with_pod_batches
 from trading_runtime.canonical import digest
 from trading_runtime.config.code_archive import archive_name, pack_code, unpacked_code
-from trading_runtime.config.loading import explicit
+from trading_runtime.config.loading import explicit, load_experiment
 from trading_runtime.config.strategy_code import find_strategy_code
 from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import UsageError
-from trading_runtime.execution.preparation import naming, prepare_run
+from trading_runtime.execution.preparation import naming, prepare_loaded, prepare_run
 from trading_runtime.planning.environment import PACKAGE
+from trading_runtime.results.nested import split_id
 from trading_runtime.results.stored_plan import refuse_other_plan
+from trading_runtime.results.validation import windows_of
 from trading_runtime.runs.opening import SharedRun, check_run_id, is_held, new_run_id
 from trading_runtime.search.asking import SearchInputs
 from trading_runtime.search.generations import read_generation, refuse_other_search
+from trading_runtime.search.nested import of_split
 from trading_runtime.storage.folders import LocalFolder, open_folder
 from trading_runtime.storage.s3 import is_s3
 from trading_runtime.storage.scratch import Scratch
@@ -112,9 +115,11 @@ def prepare_submission(  # noqa: PLR0913 - what people may say of a submission
     batch_seconds: float,
     most_batches: int,
     for_pods: Mapping[str, str] = MappingProxyType({}),
+    split: int | None = None,
 ) -> Submission:
     """Check and plan an experiment for a cluster; nothing is sent or started.
 
+    With ``split``, it is the search inside that split of the run ``run_id``.
     ``for_pods`` are further parameters of the workflow (see ``checked_parameters``).
 
     Raises ``UsageError`` for a bad experiment, run id or image, for data or results that are not in
@@ -125,7 +130,11 @@ def prepare_submission(  # noqa: PLR0913 - what people may say of a submission
         check_run_id(run_id)
     if image is not None:
         check_image(image)
-    prepared = with_pod_batches(prepare_run(experiment, 1), batch_seconds, most_batches)
+    if split is None:
+        prepared = prepare_run(experiment, 1)
+    else:
+        prepared, run_id = _inside_split(experiment, run_id, split)
+    prepared = with_pod_batches(prepared, batch_seconds, most_batches)
     with naming(experiment):
         _check_places(prepared)
         content, code = _for_pods(prepared)
@@ -138,6 +147,21 @@ def prepare_submission(  # noqa: PLR0913 - what people may say of a submission
     KillSwitch(store).refuse_start(run_id)
     _refuse_other_work(prepared, run_id)
     return Submission(prepared, run_id, image, content, code, batch_seconds, most_batches, for_pods)
+
+
+def _inside_split(
+    experiment: str | Path, run_id: str | None, number: int
+) -> tuple[PreparedRun, str]:
+    """Return the search inside a split, and the id of its run."""
+    if run_id is None:
+        raise UsageError("--split: give the id of the run that is validated as --run-id")
+    loaded = load_experiment(experiment)
+    asked = loaded.experiment.validation
+    with naming(experiment):
+        if asked is None or not asked.nested:
+            raise UsageError("--split: the experiment has no 'validation' with 'nested: true'")
+        prepared = prepare_loaded(of_split(loaded, asked.model_dump(), number), 1)
+    return prepared, check_run_id(split_id(run_id, number, windows_of(prepared.plan)))
 
 
 def _refuse_other_work(prepared: PreparedRun, run_id: str) -> None:

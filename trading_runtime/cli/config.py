@@ -11,6 +11,7 @@ import click
 from trading_runtime.cli.terminal import say
 
 if TYPE_CHECKING:
+    from trading_runtime.config.deployment import LoadedDeployment
     from trading_runtime.config.experiment import PartitionSettings, Values
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.planning.points import PointList
@@ -26,17 +27,19 @@ def config_group() -> None:
 @click.argument("file", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def check(file: str, *, as_json: bool) -> None:
-    """Check the experiment FILE: list everything wrong with it, or summarise what it asks for.
+    """Check FILE, an experiment or a deployment: list what is wrong, or summarise what it asks for.
 
     For a dataset on this machine the manifest is checked too; no row is read. The strategy is not
     imported; 'trading-runtime plan' does that.
     """
+    from trading_runtime.config.deployment import is_deployment, load_deployment
     from trading_runtime.config.loading import load_experiment
     from trading_runtime.config.messages import SettingsError
     from trading_runtime.errors import UsageError
     from trading_runtime.planning.points import expand_points
 
-    loaded = load_experiment(file)
+    deployed = load_deployment(file) if is_deployment(file) else None
+    loaded = load_experiment(file) if deployed is None else deployed.loaded
     try:
         expanded = expand_points(loaded.experiment)
         warnings = _warnings(loaded, expanded)
@@ -46,7 +49,10 @@ def check(file: str, *, as_json: bool) -> None:
         raise UsageError(f"{file}: {error}") from error
     for warning in warnings:
         say(f"{file}: warning: {warning}", err=True)
-    summary = _summary(loaded, len(expanded.points))
+    if deployed is None:
+        summary = _summary(loaded, len(expanded.points))
+    else:
+        summary = _summary_of_session(deployed)
     summary["warnings"] = [item.document() for item in warnings]
     if as_json:
         say(json.dumps(summary, indent=1, ensure_ascii=False))
@@ -99,6 +105,20 @@ def _summary(loaded: LoadedExperiment, points: int) -> dict[str, Any]:
             for each in (experiment.objective, *experiment.further_objectives)
         ),
         "results": loaded.results_place,
+    }
+
+
+def _summary_of_session(deployed: LoadedDeployment) -> dict[str, Any]:
+    deployment = deployed.deployment
+    data, execution = deployment.data, deployment.execution
+    adapter = getattr(data, "adapter", None)
+    return {
+        "name": deployment.name,
+        "mode": deployment.mode,
+        "data": adapter or f"{deployed.loaded.dataset_place}, {deployment.pace}",
+        "orders to": getattr(execution, "adapter", "a simulated venue"),
+        "strategy": deployment.strategy.path,
+        "results": deployed.loaded.results_place,
     }
 
 

@@ -97,10 +97,13 @@ def inspect(folder: str, *, as_json: bool) -> None:
 
 
 @data.command()
-@click.argument("folder", type=_PATH)
+@click.argument("folder")
 @JSON
-def verify(folder: Path, *, as_json: bool) -> None:
-    """Compare every file of the dataset in FOLDER with the sha256 in its manifest."""
+def verify(folder: str, *, as_json: bool) -> None:
+    """Compare every file of the dataset in FOLDER with the sha256 in its manifest.
+
+    FOLDER may be an address in S3.
+    """
     from trading_runtime.datasets.verify import verify as compare
     from trading_runtime.errors import DataError
 

@@ -92,8 +92,9 @@ def import_(  # noqa: PLR0913 - one for each option
         form, seen = _guessed(files[0], instrument, given)
     target = folder or f"data/{instrument.replace('/', '')}"
     known, known_bars = _known(target, instrument, instruments, tick, lot)
+    is_inverse = instrument in known and known[instrument].definition.is_inverse
     options = ImportOptions(
-        instrument, bar, time_zone, symbol, tick, lot, currency, stated, known_bars
+        *(instrument, bar, time_zone, symbol, tick, lot, currency, stated, known_bars, is_inverse)
     )
     try:
         planned = plan_import(form, files, options, defines=instrument not in known)

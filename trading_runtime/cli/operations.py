@@ -111,10 +111,11 @@ def readiness() -> None:
 @click.option("--to", "target", type=_FILE, help="Also write the findings to this file.")
 @JSON
 def check(file: Path, target: Path | None, *, as_json: bool) -> int:
-    """Check everything the experiment in FILE needs; the exit code is 0 only if it is ready.
+    """Check everything that FILE, an experiment or a deployment, needs; exit code 0 if it is ready.
 
     Variables (never their values), data, engine, plan, disk, memory, storage, clock, kill switch.
     """
+    from trading_runtime.config.deployment import is_deployment, load_deployment
     from trading_runtime.config.loading import load_experiment
     from trading_runtime.errors import TradingRuntimeError
     from trading_runtime.operations import records
@@ -123,8 +124,9 @@ def check(file: Path, target: Path | None, *, as_json: bool) -> int:
     from trading_runtime.results.store import open_store
     from trading_runtime.storage.files import write_file
 
-    loaded = load_experiment(file)
-    found = check_readiness(loaded)
+    deployed = load_deployment(file) if is_deployment(file) else None
+    loaded = load_experiment(file) if deployed is None else deployed.loaded
+    found = check_readiness(loaded, None if deployed is None else deployed.deployment)
     content = found.content()
     if target is not None:
         write_file(target, records.content_of(content))

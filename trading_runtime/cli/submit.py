@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 @click.option("--namespace", "-n", help="Where to submit; default: that of the current context.")
 @click.option("--run-id", help="Name of the run; the same id and plan again resumes it.")
 @click.option(
+    "--split",
+    type=click.IntRange(0),
+    help="Run the search inside this split of 'validation', for the run that --run-id names.",
+)
+@click.option(
     "--batch-seconds",
     type=click.FloatRange(min=0, min_open=True),
     default=BATCH_SECONDS,
@@ -57,6 +62,7 @@ def submit(  # noqa: PLR0913 - one argument per option
     image: str | None,
     namespace: str | None,
     run_id: str | None,
+    split: int | None,
     batch_seconds: float,
     most_batches: int,
     given: tuple[str, ...],
@@ -83,6 +89,7 @@ def submit(  # noqa: PLR0913 - one argument per option
         batch_seconds=batch_seconds,
         most_batches=most_batches,
         for_pods=for_pods,
+        split=split,
     )
     say("\n".join(_lines(submission)), err=as_json)
     workflow = None

@@ -18,6 +18,7 @@ from trading_runtime.errors import Kind, TransientError
 from trading_runtime.units import format_instant, parse_duration
 
 if TYPE_CHECKING:
+    from trading_runtime.results.store import Store
     from trading_runtime.sessions.session import SessionOutcome
 
 _MOST_SHOWN = 10
@@ -61,7 +62,7 @@ def trade(  # noqa: PLR0913, PLR0917 - one argument per option
         from trading_runtime.config.loading import find_experiment
         from trading_runtime.runs.opening import check_run_id, new_run_id
         from trading_runtime.sessions.preparation import prepare_session
-        from trading_runtime.sessions.session import Session, kept_advice
+        from trading_runtime.sessions.session import Session
         from trading_runtime.sessions.starting import untested_adapters
 
         path, note = find_experiment(config or file or "", _BESIDE_ENTRYPOINT)
@@ -87,11 +88,11 @@ def trade(  # noqa: PLR0913, PLR0917 - one argument per option
         say(json.dumps(_summary(ended), ensure_ascii=False))
     else:
         say("\n".join(_lines(ended)))
-    if ended.kept is not None:
-        advice = kept_advice(prepared.store, run_id, ended.kept)
-        if ended.ending.is_orderly:
-            raise TransientError(advice)
-        say(f"warning: {advice}", err=True)
+    advice = _advice(ended, prepared.store)
+    if advice and ended.ending.is_orderly:
+        raise TransientError("; ".join(advice))
+    for line in advice:
+        say(f"warning: {line}", err=True)
     if not ended.ending.is_orderly:
         raise ended.ending.error or RuntimeError(ended.ending.why)
     if ended.ending.kind is Kind.STOPPED and ended.received == signal.SIGTERM:
@@ -107,6 +108,17 @@ def _unpacked(path: Path, code: str, stack: contextlib.ExitStack) -> Path:
 
     results = results_place_of(path, str(path.absolute()))
     return stack.enter_context(unpacked_code(open_folder(results), code))
+
+
+def _advice(ended: SessionOutcome, store: Store) -> list[str]:
+    """Return what to do about what the end of the session could not do."""
+    from trading_runtime.sessions.session import kept_advice
+    from trading_runtime.sessions.trading import left_advice
+
+    advice = [left_advice(ended.left)] if ended.left else []
+    if ended.kept is not None:
+        advice.append(kept_advice(store, ended.run_id, ended.kept))
+    return advice
 
 
 def _seconds(text: str | None) -> float:
@@ -126,6 +138,7 @@ def _summary(ended: SessionOutcome) -> dict[str, Any]:
         "orders": ended.orders,
         "fills": ended.fills,
         "seconds": round(ended.seconds, 3),
+        "left": list(ended.left),
         "kept": None if ended.kept is None else str(ended.kept),
         "report": str(ended.files.report_page) if ended.result is not None else None,
     }
@@ -193,7 +206,7 @@ def parity(session: str, results: str, *, as_json: bool) -> int:
         for where, fills in (("session", found.only_session), ("backtest", found.only_backtest)):
             for fill in fills[:_MOST_SHOWN]:
                 say(f"only {where}  {fill.shown}")
-        say(f"equity of both: {picture}", err=True)
+        say(f"equity of both: {picture.absolute()}", err=True)
     return (Kind.OK if found.holds else Kind.DIFFERS).exit_code
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from trading_runtime.results.nested import Nested
     from trading_runtime.search.continuous import Seams, Source, Validated
     from trading_runtime.search.robustness import Robustness
 
@@ -69,6 +70,11 @@ def seams(  # noqa: PLR0913 - one argument for each option of the command
 )
 @click.option("--expand-train", is_flag=True, help="Train on all windows from the first one.")
 @click.option("--reduce-test", is_flag=True, help="Keep a last test that is shorter.")
+@click.option(
+    "--nested",
+    is_flag=True,
+    help="Run an adaptive search anew in each split, on its training windows alone.",
+)
 @WORKERS
 @_RESULTS
 @EXPERIMENT
@@ -82,6 +88,7 @@ def walk_forward(  # noqa: PLR0913 - one argument for each option of the command
     purged_size: int,
     expand_train: bool,
     reduce_test: bool,
+    nested: bool,
     workers: int | None,
     experiment: Path | None,
     as_json: bool,
@@ -90,16 +97,22 @@ def walk_forward(  # noqa: PLR0913 - one argument for each option of the command
 
     Choosing only reads stored results. The chosen path is then run as continuous tasks, stored like
     any others. Without sizes, the experiment's 'validation' applies.
+
+    The points of an adaptive search were proposed by their results on all windows. With --nested,
+    or 'nested: true' in the experiment, the search is run anew in each split, and its tests are of
+    rows that it has not seen.
     """
-    from trading_runtime.search.continuous import Source, validate
+    from trading_runtime.search.continuous import Source, experiment_of_run, validate
+    from trading_runtime.search.nested import validate_nested
 
     store, run_id = find_run(run, folder)
-    source = Source.of(store, run_id, experiment)
+    loaded = experiment_of_run(store, run_id, experiment)
     if train_size is None and test_size is None:
-        asked = source.loaded.experiment.validation
+        asked = loaded.experiment.validation
         if asked is None:
             raise UsageError("give --train-size and --test-size, in windows of the run")
-        settings = asked.model_dump()
+        settings = asked.model_dump(exclude={"split"})
+        settings["nested"] = nested or asked.nested
     elif train_size is None or test_size is None:
         raise UsageError("give both --train-size and --test-size, in windows of the run")
     else:
@@ -110,8 +123,13 @@ def walk_forward(  # noqa: PLR0913 - one argument for each option of the command
             "purged_size": purged_size,
             "expand_train": expand_train,
             "reduce_test": reduce_test,
+            "nested": nested,
         }
-    found = _computed(validate, source, settings, workers=workers, as_json=as_json)
+    if settings["nested"]:
+        source, compute = Source.without_results(store, run_id, loaded), validate_nested
+    else:
+        source, compute = Source.of(store, run_id, experiment), validate
+    found = _computed(compute, source, settings, workers=workers, as_json=as_json)
     if as_json:
         say(json.dumps(validated_document(source, found), ensure_ascii=False))
     else:
@@ -216,17 +234,41 @@ def validated_document(source: Source, found: Validated) -> dict[str, Any]:
                 "point": choice.point,
                 "parameters": None
                 if choice.point is None
-                else dict(source.plan.points[choice.point].parameters),
+                else dict(found.points[choice.point].parameters),
                 "trained": choice.trained,
                 "tested": choice.tested,
+                **searched,
             }
-            for choice in found.choices
+            for choice, searched in zip(found.choices, _searched(found), strict=True)
         ],
         "stability": found.stability._asdict(),
         "seen_by_search": found.seen_by_search,
+        **(_inside(found)),
         "windows": _statistics(found.tested),
         "continuous": None if found.continuous is None else _statistics(found.continuous),
     }
+
+
+def _inside(found: Validated) -> dict[str, Any]:
+    """Return what is said of all searches inside splits."""
+    if found.nested is None:
+        return {}
+    return {"tried": found.nested.tried, "computed_inside": found.computed_inside}
+
+
+def _searched(found: Validated) -> list[dict[str, Any]]:
+    """Return what is said of the search inside each split."""
+    if found.nested is None:
+        return [{} for _ in found.choices]
+    return [
+        {
+            "run": each.run_id,
+            "run_point": None if each.best is None else each.best.index,
+            "tried": each.tried,
+            "failed": each.failed,
+        }
+        for each in found.nested.searches
+    ]
 
 
 def validated_lines(source: Source, found: Validated) -> Iterator[str]:
@@ -239,7 +281,7 @@ def validated_lines(source: Source, found: Validated) -> Iterator[str]:
         if choice.point is None:
             yield f"split {number}: test {test}: no point has a {metric} on its windows to train on"
             continue
-        values = source.plan.points[choice.point].parameters.items()
+        values = found.points[choice.point].parameters.items()
         parameters = ", ".join(f"{name} {value}" for name, value in values)
         yield (
             f"split {number}: test {test}: point {choice.point} ({parameters or 'no parameters'}), "
@@ -250,11 +292,31 @@ def validated_lines(source: Source, found: Validated) -> Iterator[str]:
         f"{facts.changes:,} changes; point {facts.commonest} in "
         f"{(facts.commonest_share or 0) * 100:.0f} % of them"
     )
+    if found.nested is not None:
+        yield from _search_lines(found.nested, found.computed_inside)
     yield from _comparison("tests", found.tested, found.continuous)
     if found.run_id is not None:
         yield f"continuous tasks: run {found.run_id}, {found.computed:,} computed"
+    asked = source.loaded.experiment.validation
+    if found.nested is not None and asked is not None and asked.nested:
+        again = f"trading-runtime run {source.loaded.shown} --run-id {source.run_id}"
+        yield f"report: '{again}' adds this to it, and computes nothing"
     if found.seen_by_search:
         yield f"note: {SEEN_BY_THE_SEARCH}"
+
+
+def _search_lines(nested: Nested, computed: int) -> Iterator[str]:
+    """Yield a line for the search inside each split, and one about all of them."""
+    from trading_runtime.report.formatting import counted
+
+    for number, each in enumerate(nested.searches):
+        failed = f", {each.failed:,} of them failed" if each.failed else ""
+        yield f"search {number}: run {each.run_id}, {counted(each.tried, 'point')} tried{failed}"
+    splits = counted(len(nested.searches), "split")
+    yield (
+        f"searches: {counted(nested.tried, 'point')} tried in {splits}, each on its training "
+        f"windows alone; {counted(computed, 'task')} computed, tests included"
+    )
 
 
 def _seam_lines(found: Seams, windows: int) -> Iterator[str]:

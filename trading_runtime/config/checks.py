@@ -89,12 +89,20 @@ def check_front(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
 
 
 def check_validation(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
-    """Some folds remain to train on."""
+    """Some folds remain to train on, and a search inside the splits is one that needs it."""
     asked = experiment.validation
     if isinstance(asked, CombinatorialPurged) and asked.n_test_folds >= asked.n_folds:
         yield ConfigFinding(
             ("validation", "n_test_folds"),
             f"is {asked.n_test_folds}: fewer than n_folds ({asked.n_folds}) leave some to train on",
+        )
+    searched = experiment.search is not None and experiment.search.is_adaptive
+    if asked is not None and (asked.nested or asked.split is not None) and not searched:
+        yield ConfigFinding(
+            ("validation", "nested" if asked.nested else "split"),
+            "is about a search that follows results (tpe, cma-es, nsga-ii, successive-halving); "
+            "points of a grid and random ones are chosen on the training windows alone without it",
+            of_key=True,
         )
 
 

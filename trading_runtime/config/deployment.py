@@ -281,6 +281,16 @@ class LoadedDeployment:
     loaded: LoadedExperiment
 
 
+def is_deployment(path: str | Path) -> bool:
+    """Tell whether a file is a deployment, which has a ``mode``, or else an experiment.
+
+    Raises ``UsageError`` when it is no mapping of keys to values.
+    """
+    path = Path(path)
+    document = read_mapping(read_text(path), path.suffix, str(path)).value
+    return isinstance(document, dict) and "mode" in document
+
+
 def load_deployment(path: str | Path, code_folder: Path | None = None) -> LoadedDeployment:
     """Read and check the deployment file at ``path``.
 

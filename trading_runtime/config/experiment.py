@@ -323,6 +323,10 @@ class WalkForward(Model):
     """Whether to train on all windows from the first, instead of the last ``train_size``."""
     reduce_test: bool = False
     """Whether to keep a last test that is shorter."""
+    nested: bool = False
+    """Whether an adaptive search is run anew in each split, on its training windows alone."""
+    split: Annotated[int, Field(ge=0)] | None = None
+    """Search the training windows of this split and no others. Splits are counted from 0."""
 
 
 class CombinatorialPurged(Model):
@@ -338,6 +342,10 @@ class CombinatorialPurged(Model):
     """Windows on either side of a test that are excluded from training."""
     embargo_size: Annotated[int, Field(ge=0)] = 0
     """Further windows after those, also excluded: as many as a warm-up reaches back."""
+    nested: bool = False
+    """Whether an adaptive search is run anew in each split, on its training windows alone."""
+    split: Annotated[int, Field(ge=0)] | None = None
+    """Search the training windows of this split and no others. Splits are counted from 0."""
 
 
 Validation = Annotated[WalkForward | CombinatorialPurged, Field(discriminator="method")]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import digest
+from trading_runtime.datasets.blank_sides import Sides
 from trading_runtime.datasets.catalog_files import index_instrument_file
 from trading_runtime.datasets.garbage import alone_in
 from trading_runtime.datasets.manifest import (
@@ -98,7 +99,9 @@ def _append(
             if file.sha256 not in known
         }
         if fresh:
-            new.append(replace(source, files=[file for file in source.files if file.path in fresh]))
+            files = [file for file in source.files if file.path in fresh]
+            sides = Sides(None if entry is None else entry.last_sides)
+            new.append(replace(source, files=files, sides=sides))
             new_origins.append(SeriesOrigin(origin.settings, tuple(fresh.values())))
     if not new:
         return Appended(manifest, 0, 0)
@@ -228,18 +231,21 @@ def _put_in_place(
         if not path.is_file():
             continue
         name, content = path.relative_to(partial).as_posix(), path.read_bytes()
+        if name.startswith(f"{QUARANTINE}/"):
+            # No two appends are made from the same files, and one that is repeated is.
+            store.write(f"{name.removesuffix('.csv')}-{new.source['digest'][:12]}.csv", content)
+            continue
         if store.create(name, content) is not None or store.read(name) == content:
             continue
-        if name.startswith(f"{QUARANTINE}/"):
-            store.write(f"{name.removesuffix('.csv')}-{new.digest[:12]}.csv", content)
-        elif name in named or not store.has_file_locks:
+        if name in named or not store.has_file_locks:
+            when = "" if store.has_file_locks else " (once it is 24 hours old)"
             raise DataError(
                 f"{store.url}/{name}: is there with other content and is left alone; if an append "
-                f"that was killed left it, remove it with 'trading-runtime data gc {store.url} "
-                "--delete', and append again"
+                f"that was killed left it, remove it{when} with 'trading-runtime data gc "
+                f"{store.url} --delete', and append again"
             )
-        else:  # what a killed append left: no other process appends
-            store.write(name, content)
+        # what a killed append left: no other process appends
+        store.write(name, content)
     if new.parent != old.parent:
         store.write(f"{MANIFESTS_FOLDER}/{old.digest}.json", old.to_json().encode())
     stored, tables = new.to_store()

@@ -54,8 +54,37 @@ def bar_length(specification: str, zone: str) -> BarLength | None:
 
 
 def local_offset(ns: pl.Series, step: str, zone: str) -> pl.Series:
-    """Return times moved by calendar units such as ``1d`` or ``1mo`` in local time of ``zone``."""
+    """Return times moved by calendar units such as ``1d`` or ``1mo`` in local time of ``zone``.
+
+    The first instant of a day counts as its midnight, also where the clocks skip that.
+    """
     import polars as pl
 
-    moments = ns.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone)
-    return moments.dt.offset_by(step).dt.epoch("ns")
+    local = ns.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone).dt.replace_time_zone(None)
+    days = local.dt.truncate("1d")
+    is_first = instants_of_local(days, zone) == ns
+    begins = pl.select(pl.when(is_first).then(days).otherwise(local)).to_series()
+    return instants_of_local(begins.dt.offset_by(step), zone)
+
+
+def instants_of_local(local: pl.Series, zone: str) -> pl.Series:
+    """Return the instants, nanoseconds, of local times of ``zone``.
+
+    A midnight is the first instant of its day, also where the clocks skip it or show it twice.
+    Other times that are skipped are as long after the day before, and the later of two is meant.
+    """
+    import polars as pl
+
+    moments = local.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
+    firsts = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    eve = local.dt.offset_by("-1d").dt.replace_time_zone(
+        zone, ambiguous="latest", non_existent="null"
+    )
+    is_midnight = local.dt.truncate("1d") == local
+    return pl.select(
+        pl.when(moments.is_null())
+        .then(eve.dt.epoch("ns") + DAY)
+        .when(is_midnight)
+        .then(firsts.dt.epoch("ns"))
+        .otherwise(moments.dt.epoch("ns"))
+    ).to_series()

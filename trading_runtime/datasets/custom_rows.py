@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow as pa
 
+from trading_runtime.datasets.bar_lengths import local_offset
 from trading_runtime.datasets.book_rows import YES_OR_NO
 from trading_runtime.datasets.columns import NumberFormat, read_words
 from trading_runtime.datasets.row_checks import shown
@@ -43,15 +44,9 @@ def known_at(times: pl.Series, series: CustomSeries) -> pl.Series:
     if series.delay in {None, "none"}:
         return times
     delay = parse_duration(series.delay)
-    later = times + delay
     if delay % DAY or series.time_zone == "UTC":
-        return later
-    zone = series.time_zone
-    local = times.cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(zone)
-    ends = local.dt.replace_time_zone(None).dt.offset_by(f"{delay // DAY}d")
-    # An hour that comes twice counts as the second, and one that is left out is a time of no day.
-    ends = ends.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
-    return ends.dt.epoch("ns").fill_null(later)
+        return times + delay
+    return local_offset(times, f"{delay // DAY}d", series.time_zone)
 
 
 def refuse_dates(

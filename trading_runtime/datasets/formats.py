@@ -29,6 +29,9 @@ class Format(Model):
     """What an import says about the numbers in the files."""
     note_of_perpetuals: str | None = None
     """What an import says about a perpetual that it creates."""
+    inverse: str | None = None
+    """A regular expression that finds in a file's name the symbol of an inverse contract, whose
+    sizes are contracts of USD."""
     width: int | None = None
     """The number of columns, where a file of another kind would be read without an error."""
     also: str | None = None

@@ -71,6 +71,8 @@ _GROUPED = re.compile(
     r"[+-]?[0-9]{1,3}(?P<sign>[,.' ])[0-9]{3}(?:(?P=sign)[0-9]{3})*(?:(?P<decimal>[.,])[0-9]*)?"
 )
 """Numbers with a sign between thousands: 1,234.5, 1.234,5, 1'234.5."""
+_THREE_DIGITS = re.compile(r"[1-9][0-9]{0,2}\.[0-9]{3}")
+"""1.234 is a fraction, or thousands where a comma begins the fraction."""
 _BARS_WITHOUT_HEADER = 5
 """Columns of a time and four prices."""
 
@@ -336,11 +338,9 @@ def _times(columns: dict[str, tuple[int, ...]], rows: list[list[str]], found: Gu
         found.series["timestamp_format"] = form
     names = {"epoch": f"since 1970, such as {texts[0]}", "iso": "ISO 8601"}
     found.seen.append(("times", names.get(form, form)))
-    has_zone = (
-        form == "epoch"
-        or form.endswith("%z")
-        or bool(re.search(r"([+-][0-9]{2}(:?[0-9]{2})?|Z|UTC)$", texts[0]))
-    )
+    # The year of 17-Jan-2024 is no offset.
+    ends_in_zone = re.search(r"([+-][0-9]{2}(:?[0-9]{2})?|Z|UTC)$", texts[0])
+    has_zone = form == "epoch" or form.endswith("%z") or (form == "iso" and bool(ends_in_zone))
     if has_zone and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", texts[0]):
         found.seen.append(("zone", "UTC, or by the offset that each time has"))
     else:
@@ -393,6 +393,11 @@ def _digits(columns: dict[str, tuple[int, ...]], rows: list[list[str]], found: G
 def _number_format(numbers: list[str], prices: list[str], found: Guess) -> NumberFormat:
     """Find out what separates decimals and thousands."""
     grouped = next((text for text in numbers if _GROUPED.fullmatch(text)), None)
+    written = [text for text in numbers if text]
+    if found.series.get("separator") == ";" and all(map(_THREE_DIGITS.fullmatch, written)):
+        found.series["decimal"] = ASKED
+        found.asks.append(("decimal", f"whether {written[0]!r} is a fraction or thousands"))
+        return NumberFormat()
     with_comma = [text for text in prices if "," in text]
     has_point = any("." in text for text in prices)
     decimal, thousands = ".", None

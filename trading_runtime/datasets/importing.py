@@ -65,6 +65,7 @@ _USUAL_DIGITS = 4
 _EXACT_DIGITS = 15
 """Digits that a number of 64 bits keeps."""
 _SAME = 1e-12
+_WHOLE_AND_HIGH = r"^[0-9]{5,}$"
 _NO_PRICE = "9223372036854775807"
 """What Databento has in place of a price."""
 
@@ -87,6 +88,8 @@ class ImportOptions:
     """Further settings of the series."""
     known_bars: Sequence[str] = ()
     """What the dataset to add to has of the instrument, such as ``1-MINUTE-LAST``."""
+    is_inverse: bool = False
+    """Whether a file, or the dataset to add to, defines the instrument as inverse."""
 
 
 def bars_of(manifest: Manifest, instrument: str) -> tuple[str, ...]:
@@ -135,6 +138,7 @@ def plan_import(
     found: list[str] = []
     loaded = _load(_document(form, paths, options))
     _refuse_other_width(form, loaded)
+    _refuse_inverse(form, loaded, options)
     bars = [item for item in loaded.preparation.series if isinstance(item, BarSeries)]
     given = options.bar is not None or all("bar" in entry for entry in form.series)
     if bars and not given:
@@ -160,6 +164,25 @@ def _refuse_other_width(form: Format, loaded: LoadedPreparation) -> None:
                     f"{file.name}: has {width} columns, and files of this format {form.width}; "
                     "see 'trading-runtime data formats' for others"
                 )
+
+
+def _refuse_inverse(form: Format, loaded: LoadedPreparation, options: ImportOptions) -> None:
+    """Raise ``UsageError`` for inverse contracts when the instrument is not defined as one."""
+    if form.inverse is None or options.is_inverse:
+        return
+    files = [
+        file for series in loaded.preparation.series for file in find_files(loaded.inputs(series))
+    ]
+    names = [(file.member or str(file.path)).rpartition("/")[2] for file in files]
+    symbol = (options.symbol or options.instrument.rpartition(".")[0]).replace("-PERP", "_PERP")
+    inverse = next((name for name in (*names, symbol) if re.search(form.inverse, name)), None)
+    if inverse is not None:
+        raise UsageError(
+            f"{inverse}: is of an inverse contract, whose sizes are contracts of USD, and "
+            f"{options.instrument} is not defined as one; give its definition, with is_inverse, "
+            "multiplier and settlement currency, with --instruments FILE ('data instruments "
+            "--from' an answer of the exchange makes one)"
+        )
 
 
 def _document(form: Format, paths: Sequence[str], options: ImportOptions) -> dict[str, Any]:
@@ -293,6 +316,8 @@ def _instrument(
     kind = _kind_of(form, name, options)
     if kind == "Equity":
         currency = options.currency or "USD"
+        if currency == "USD":
+            _refuse_whole_prices(loaded)
         found.append(
             f"{'instrument':<12} {name} is taken for a stock in {currency}; --currency says "
             "another, --instruments FILE defines anything else"
@@ -312,6 +337,24 @@ def _instrument(
         size_increment=sizes["lot"],
         settlement_currency=quote if kind == "CryptoPerpetual" else None,
     )
+
+
+def _refuse_whole_prices(loaded: LoadedPreparation) -> None:
+    """Raise ``UsageError`` for prices of a stock in USD that count parts of a dollar."""
+    for series in loaded.preparation.series:
+        roles = column_roles(series)
+        names = [name for name in price_columns(series) if name in roles]
+        if not names or series.scale is not None:
+            continue
+        file = find_files(loaded.inputs(series))[0]
+        raw = next(iter(file.blocks({name: roles[name] for name in names})), pl.DataFrame())
+        texts = pl.concat([raw[name].cast(pl.String) for name in names]) if raw.height else None
+        if texts is not None and texts.str.contains(_WHOLE_AND_HIGH).all():
+            raise UsageError(
+                f"{file.name}: prices such as {texts[0]} are whole and high for a stock in USD; "
+                "for ten-thousandths, as in LEAN's files, give --set "
+                '\'scale={"prices": "0.0001"}\', and \'"1"\' when they are right'
+            )
 
 
 def _kind_of(form: Format, name: str, options: ImportOptions) -> str:

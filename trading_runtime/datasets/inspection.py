@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.datasets.manifest_entries import stated_sizes
 from trading_runtime.records.forms import to_document
 from trading_runtime.units import format_duration, format_instant
 
@@ -78,14 +79,8 @@ def _counts(entry: SeriesEntry | None) -> dict[str, Any]:
     days = () if entry is None else entry.quarantined
     return {name: {} if entry is None else getattr(entry, name) for name in _COUNTS} | {
         "quarantined": [to_document(day) for day in days],
-        "stated": {} if entry is None else _stated(entry),
+        "stated": {} if entry is None else stated_sizes(entry.settings),
     }
-
-
-def _stated(entry: SeriesEntry) -> dict[str, str]:
-    """Return the sizes that the data file states for all rows, as the files have none."""
-    stated = {name: entry.settings.get(name) for name in _STATED}
-    return {name: value for name, value in stated.items() if value is not None}
 
 
 def _facts(series: SeriesTotals, entry: SeriesEntry | None) -> list[tuple[str, str]]:
@@ -108,7 +103,7 @@ def _facts(series: SeriesTotals, entry: SeriesEntry | None) -> list[tuple[str, s
 
 
 def _entry_facts(entry: SeriesEntry) -> Iterator[tuple[str, str]]:
-    for name, value in _stated(entry).items():
+    for name, value in stated_sizes(entry.settings).items():
         yield name, f"{Decimal(value):,} for every {_STATED[name]}: the files have none"
     for name, each in (("rounded", entry.rounded), ("snapped", entry.snapped)):
         counts = [f"{count:,} {column}" for column, count in each.items() if count]

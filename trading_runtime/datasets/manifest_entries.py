@@ -156,6 +156,22 @@ class ExcludedDay:
     """The instant of the first row; a dataset of an earlier version does not state it."""
 
 
+@dataclass(frozen=True)
+class LastSides:
+    """Bid and ask of the last raw row of quotes, where a blank one means that it is unchanged."""
+
+    at: int
+    """Its time, nanoseconds since the epoch."""
+    bid: str | None
+    ask: str | None
+
+
+def stated_sizes(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the ``volume`` or ``size`` that settings state for all rows: the files have none."""
+    stated = {name: settings.get(name) for name in ("volume", "size")}
+    return {name: str(value) for name, value in stated.items() if value is not None}
+
+
 @dataclass(frozen=True, kw_only=True)
 class SeriesEntry:
     """What a preparation recorded of a series."""
@@ -175,6 +191,8 @@ class SeriesEntry:
     repeated: Mapping[str, int] = field(default_factory=dict)
     """``rows`` that were left out because the file before ended with them."""
     quarantined: tuple[ExcludedDay, ...] = ()
+    last_sides: LastSides | None = None
+    """What a blank bid or ask at the start of a later file means (``blank_side: unchanged``)."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -198,12 +216,17 @@ class SeriesEntry:
             dropped=_sums(self.dropped, added.dropped),
             repeated=_sums(self.repeated, added.repeated),
             quarantined=quarantined,
+            last_sides=max(
+                (item for item in (added.last_sides, self.last_sides) if item is not None),
+                key=lambda item: item.at,
+                default=None,
+            ),
         )
 
     def to_document(self) -> dict[str, Any]:
         """Return the entry as the manifest states it: newer counts only when there are any."""
         content = to_document(self)
-        later = ("files", "snapped", "dropped", "repeated", "quarantined")
+        later = ("files", "snapped", "dropped", "repeated", "quarantined", "last_sides")
         return {name: value for name, value in content.items() if value or name not in later}
 
 

@@ -339,6 +339,7 @@ def _read_table(
     keys: set[SeriesKey] | None = None,
     within: tuple[int, int] | None = None,
 ) -> pl.DataFrame:
+    """Return the rows of a file that are of series in ``keys`` and touch ``within``."""
     import polars as pl
 
     content = read(table.path)
@@ -348,14 +349,16 @@ def _read_table(
             "manifest again with 'trading-runtime data adopt'"
         )
     frame = pl.read_parquet(content)
+    kept = pl.lit(value=True)
     if keys is not None:
-        identifiers = {identifier for _, identifier in keys}
-        chosen = pl.col("identifier").is_in(list(identifiers))
-        frame = frame.filter(chosen & pl.col("type").is_in(list({kind for kind, _ in keys})))
+        for name, values in zip(_KEY, map(set, zip(*keys, strict=True)), strict=True):
+            kept &= pl.col(name).is_in([*values])
     if within is not None:
         start, end = within
-        frame = frame.filter((pl.col("last") >= start) & (pl.col("first") < end))
-    return frame
+        kept &= (pl.col("last") >= start) & (pl.col("first") < end)
+    rows = frame.select(kept).to_series()
+    # Mostly all are: a copy would take as much memory again.
+    return frame if rows.all() else frame.filter(rows)
 
 
 def _frame(

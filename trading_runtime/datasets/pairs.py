@@ -37,6 +37,8 @@ _ALIASES = {"XBT": "BTC", "XDG": "DOGE"}
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _ENDING = re.compile(r"[0-9]*$")
 """What follows a pair without a sign between: the date of BTCUSDT2024, the minutes of EURUSD60."""
+_WORDS = frozenset({"TRY"})
+"""Currencies that are words when they are not in capitals: ``btc_try_2.csv``."""
 _JOINING = frozenset("-_/")
 _KRAKENS = re.compile(r"X([A-Z]{3})Z([A-Z]{3})")
 """Kraken's own name of a pair: XXBTZUSD."""
@@ -81,6 +83,7 @@ def pairs_in(text: str) -> list[tuple[str, str]]:
         base, quote = names[at : at + 2]
         is_apart = text[first.end() : second.start()] in _JOINING
         is_written_so = base in _PLAIN_KNOWN or (first[0] + second[0]).isupper()
+        is_written_so &= quote not in _WORDS or second[0].isupper()
         # BTC_PERP_USDT and BINANCE_USDT_BTC have another base.
         around = {*names[max(at - 1, 0) : at], *names[at + 2 : at + 3]} - {quote}
         is_base = base in KNOWN or not around & KNOWN

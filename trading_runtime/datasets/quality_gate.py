@@ -38,6 +38,14 @@ class Standing(NamedTuple):
     """The last price of all, in ticks."""
 
 
+class TornDay(NamedTuple):
+    """A day that fails with its new rows, and passed without them when it was added."""
+
+    day: str
+    reasons: tuple[str, ...]
+    rows: pl.DataFrame
+
+
 def gate_day(series: Series, ts: int) -> str:
     """Return the day that a row counts for: a bar that closes at midnight ends the day before."""
     return format_instant((ts - _shift(series)) // DAY * DAY)[:10]
@@ -85,19 +93,27 @@ class QualityGate:
     """Lets through days that meet the gate's conditions."""
 
     def __init__(
-        self, gate: Gate, series: Series, before: Callable[[int, int], Standing] | None = None
+        self,
+        gate: Gate,
+        series: Series,
+        before: Callable[[int, int], Standing] | None = None,
+        has_rows: Callable[[int, int], bool] = lambda _first, _end: False,
     ) -> None:
         """``before`` returns what the dataset has of a day that begins at an instant, up to a row.
 
-        Its arguments are the row's time and that instant.
+        Its arguments are the row's time and that instant. ``has_rows`` tells whether the dataset
+        has rows from one instant to before another.
         """
         self.quarantined: list[ExcludedDay] = []
+        self.torn: list[TornDay] = []
+        """Days that fail, and of which the dataset has rows already."""
         self.admitted: dict[str, int] = {}
         """The time of the first row of each day that passed."""
         self._gate = gate
         self._series = series
         self._kind: str = series.type
         self._before = before
+        self._has_rows = has_rows
         self._standing = Standing(0, None, None)
         self._last_price: float | None = None
 
@@ -134,6 +150,10 @@ class QualityGate:
             if prices is not None:
                 self._last_price = float(prices[-1])
             yield rows
+            return
+        since = day * DAY + _shift(self._series)
+        if self._has_rows(since, since + DAY):
+            self.torn.append(TornDay(text, tuple(reasons), rows))
             return
         excluded = ExcludedDay(text, rows.height, tuple(reasons), instant_text(first))
         self.quarantined.append(excluded)

@@ -31,7 +31,11 @@ _DBN_MARK = b"DBN"
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _UTF32_MARK = b"\xff\xfe\x00\x00"
-_DOCUMENTS = ("readme", "license", "licence", "thumbs.db")
+_DOCUMENTS = (
+    *("readme", "license", "licence", "thumbs.db"),
+    # Databento's, beside the files that one has ordered.
+    *("condition.json", "manifest.json", "metadata.json", "symbology.json"),
+)
 _DOCUMENT_ENDS = (".md", ".pdf", ".htm", ".html", ".rtf", ".doc", ".docx", ".url")
 """How the names of members begin and end that come with the data of an archive."""
 _ENOUGH = 512
@@ -261,7 +265,7 @@ def lines_of(stream: Any) -> Iterator[bytes]:
 def _unpacked(file: IO[bytes], member: str) -> Any:
     """Return the content of a file, or of a member of the zip archive that it is."""
     if member:
-        return zipfile.ZipFile(file).open(member)
+        file = zipfile.ZipFile(file).open(member)  # noqa: SIM115 - returned open
     start = _read(file, _ENOUGH)
     file.seek(0)
     unpack = next((unpack for mark, unpack in _UNPACKERS if start.startswith(mark)), None)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 4 << 20
 _WEB = ("http://", "https://")
+_NO_PARTS = "range requests"
+"""What fsspec says of a server that gives whole files only."""
 _SCHEMES = frozenset({"s3", "http", "https", "zip"})
 
 
@@ -133,9 +135,9 @@ def _system(address: str) -> tuple[Any, str]:
         import fsspec
     except ImportError as error:
         raise UsageError(_needs(address)) from error
+    is_archive = "::" in address
     try:
         # A kept archive would still have its earlier content.
-        is_archive = "::" in address
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         options = {"s3": {"endpoint_url": endpoint}} if "s3" in schemes else {}
         system, path = fsspec.core.url_to_fs(address, skip_instance_cache=is_archive, **options)
@@ -144,6 +146,12 @@ def _system(address: str) -> tuple[Any, str]:
     except FileNotFoundError as error:
         raise DataError(f"{address}: there is no such file") from error
     except Exception as error:
+        if is_archive and _NO_PARTS in str(error):
+            rest = address.partition("::")[2]
+            raise DataError(
+                f"{address}: the server gives whole files only, and zip:// reads parts of one; "
+                f"give {rest} itself, and choose its files with 'members' (--set 'members=*.csv')"
+            ) from error
         raise StorageError(f"{address}: cannot be read: {_first_line(error)}") from error
     return system, str(path)
 
@@ -160,14 +168,22 @@ def _with_clear_errors[T](address: str, ask: Callable[[], T]) -> T:
     try:
         return ask()
     except FileNotFoundError as error:
+        # fsspec says so of every error on the web.
+        cause = error.__cause__
+        if isinstance(cause, OSError) or getattr(cause, "status", 404) not in {404, 410}:
+            raise _unreadable(address, cause or error) from error
         raise DataError(
             f"{address}: no such file was found there; see 'files' in the data file"
         ) from error
     except Exception as error:
-        raise StorageError(
-            f"{address}: cannot be read: {_first_line(error)}; check the address, the variables "
-            "of AWS and the network"
-        ) from error
+        raise _unreadable(address, error) from error
+
+
+def _unreadable(address: str, error: BaseException) -> StorageError:
+    return StorageError(
+        f"{address}: cannot be read: {_first_line(error)}; check the address, the variables of "
+        "AWS and the network"
+    )
 
 
 def _read[T](ask: Callable[[], T]) -> T:
@@ -179,6 +195,6 @@ def _read[T](ask: Callable[[], T]) -> T:
         raise OSError(_first_line(error)) from error
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     text = str(error).strip().splitlines()
     return text[0][:200] if text else type(error).__name__

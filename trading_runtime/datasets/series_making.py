@@ -38,7 +38,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from trading_runtime.datasets.manifest_entries import DataFile, ExcludedDay, SeriesOrigin
+    from trading_runtime.datasets.manifest_entries import (
+        DataFile,
+        ExcludedDay,
+        LastSides,
+        SeriesOrigin,
+    )
     from trading_runtime.datasets.series_rows import SeriesSource
     from trading_runtime.datasets.stored_rows import StoredRows
 
@@ -65,6 +70,7 @@ class MadeSeries:
     """Days that the quality gate excluded, with their reasons."""
     admitted: Mapping[str, int] = field(default_factory=dict)
     """Days that it let through, each with the time of its first row."""
+    last_sides: LastSides | None = None
 
     def entry(self, origin: SeriesOrigin, identifier: str) -> SeriesEntry:
         """Return what the manifest states of the series."""
@@ -79,6 +85,7 @@ class MadeSeries:
             dropped=self.dropped,
             repeated={"rows": self.repeated} if self.repeated else {},
             quarantined=self.quarantined,
+            last_sides=self.last_sides,
         )
 
 
@@ -118,6 +125,8 @@ def make_series(
                 writer.add(frame)
         if ids is not None:
             ids.check(problems, lambda: _again(source, scratch))
+        if gate is not None and stored is not None:
+            _refuse_torn(gate, stored, problems)
     finally:
         paths = writer.close()
         shutil.rmtree(scratch, ignore_errors=True)
@@ -136,14 +145,31 @@ def make_series(
         admitted=gate.admitted if gate is not None and stored is not None else {},
         known=stored.known if stored is not None else 0,
         repeated=problems.repeated,
+        last_sides=source.sides.last,
     )
 
 
 def _gate(source: SeriesSource, stored: StoredRows | None) -> QualityGate | None:
     if source.series.gate is None:
         return None
-    before = partial(_standing, source, stored) if stored is not None else None
-    return QualityGate(source.series.gate, source.series, before)
+    if stored is None:
+        return QualityGate(source.series.gate, source.series)
+    before = partial(_standing, source, stored)
+    return QualityGate(source.series.gate, source.series, before, stored.has_rows)
+
+
+def _refuse_torn(gate: QualityGate, stored: StoredRows, problems: RowProblems) -> None:
+    """Record days whose first rows are in the dataset, and that fail the gate as a whole."""
+    for torn in gate.torn:
+        new = torn.rows.filter(pl.col("ts") > stored.last)
+        row = (new if new.height else torn.rows).head(1)
+        problems.add(
+            "torn day", int(row["file"][0]), row["row"],
+            f"with the rows from here on, {torn.day} fails the quality gate "
+            f"({'; '.join(torn.reasons)}), and the dataset has earlier rows of that day",
+            "make the dataset again in another folder, which keeps the whole day out; append "
+            "whole days",
+        )  # fmt: skip
 
 
 def _standing(source: SeriesSource, stored: StoredRows, first: int, since: int) -> Standing:

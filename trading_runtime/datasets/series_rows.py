@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from trading_runtime.datasets.bar_lengths import BarLength, bar_length, local_offset
+from trading_runtime.datasets.blank_sides import Sides, times_of
 from trading_runtime.datasets.book_rows import (
     absent_levels,
     read_changes,
@@ -44,20 +44,24 @@ from trading_runtime.datasets.row_order import rows_until
 from trading_runtime.datasets.splits import adjusted, factors
 from trading_runtime.datasets.symbols import Symbols
 from trading_runtime.datasets.time_columns import TimeFault, dates_alone, read_times
-from trading_runtime.datasets.time_doubts import TimeDoubts
+from trading_runtime.datasets.time_doubts import (
+    TimeDoubts,
+    first_usual_day,
+    next_year,
+    refuse_unusual,
+)
 from trading_runtime.datasets.time_formats import EPOCH, EPOCH_DIGITS, fitting_unit
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from trading_runtime.datasets.column_settings import Columns
     from trading_runtime.datasets.instrument_facts import InstrumentFacts
     from trading_runtime.datasets.raw_files import RawFile
 
 
-_USUAL_FIRST = 31 * 86_400 * 10**9
 RATE = Increment(1, 16)
 """Funding rates are read in units of the catalog's last digit."""
 _LEAD = 10**9
@@ -79,20 +83,8 @@ class SeriesSource:
     """``ts_init`` of the last row that the dataset has: rows up to there were counted before."""
     known_rows: dict[int, range] = field(default_factory=dict)
     """The rows of each file that were counted before."""
-    _sides: pl.DataFrame | None = None
+    sides: Sides = field(default_factory=Sides)
     """The last bid and ask, where a blank one means that it is unchanged."""
-
-    def with_both_sides(self, raw: pl.DataFrame) -> pl.DataFrame:
-        """Return quotes with the bids and asks of the rows above where they are blank.
-
-        Rows without either change nothing, and are left out.
-        """
-        sides = raw.select(pl.col("bid", "ask").cast(pl.String).str.strip_chars().replace("", None))
-        above = self._sides if self._sides is not None else sides.clear()
-        filled = pl.concat([above, sides]).select(pl.all().forward_fill())
-        self._sides = filled.tail(1)
-        changes = sides.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
-        return raw.with_columns(filled.slice(above.height)).filter(changes)
 
     @property
     def identifier(self) -> str:
@@ -109,6 +101,16 @@ class SeriesSource:
         if isinstance(self.series, BarSeries):
             return bar_length(self.series.bar, self.series.time_zone)
         return None
+
+    @property
+    def fills_sides(self) -> bool:
+        """Whether a blank bid or ask of quotes is the one of the row above."""
+        return isinstance(self.series, QuoteSeries) and self.series.blank_side == "unchanged"
+
+    @property
+    def has_days(self) -> bool:
+        """Whether the rows are bars of a day or longer, whose midnights are dates."""
+        return self.length is not None and self.length.longest >= DAY
 
     @property
     def increments(self) -> dict[str, Increment]:
@@ -174,7 +176,7 @@ class SeriesSource:
 
     def _read(self, index: int, raw: pl.DataFrame, problems: RowProblems) -> pl.DataFrame:
         """Return the rows of a block; what is counted in those that the dataset has is not."""
-        again = replace(self, rounded={}, snapped={})  # with the bid and ask above the block
+        again = replace(self, rounded={}, snapped={}, sides=replace(self.sides))
         frame = _read_block(self, index, raw, problems)
         if self.known_until is None:
             return frame
@@ -198,6 +200,8 @@ class SeriesSource:
         file = self.files[index]
         scratch = SeriesSource(self.series, self.instrument, self.files)
         for raw in file.blocks(column_roles(file.settings), _PEEKED_BYTES):
+            if self.fills_sides and (first := times_of(file, raw).drop_nulls()).len():
+                return int(first[0])  # its first rows may lack what the file before has
             frame = _read_block(scratch, index, raw, RowProblems(self.files))
             if frame.height:
                 return int(frame["ts"][0])
@@ -234,8 +238,8 @@ def _read_block(
     block.check_types()
     dropped = len(problems.dropped)
     _refuse_dates_as_closes(block)
-    if isinstance(series, QuoteSeries) and series.blank_side == "unchanged":
-        block = replace(block, raw=source.with_both_sides(raw))
+    if source.fills_sides:
+        block = replace(block, raw=source.sides.fill(file, raw, source.known_until))
     block, words = _with_words(block)
     raw = block.raw
     times = block.times("timestamp")
@@ -313,6 +317,11 @@ class _Block:
     def series(self) -> Series:
         return self.file.settings
 
+    @property
+    def first_day(self) -> str:
+        """The first day on which rows such as these are usual."""
+        return first_usual_day(self.series, has_days=self.source.has_days)
+
     def check_types(self) -> None:
         """Raise ``DataError`` for a column that cannot contain numbers."""
         for role in self.raw.columns:
@@ -329,11 +338,12 @@ class _Block:
         """Return the times of a column, nanoseconds; null where they are recorded as wrong."""
         series = self.series
         try:
-            times = read_times(self.raw[role], series.timestamp_format, series.time_zone)
+            form, zone, days = series.timestamp_format, series.time_zone, self.source.has_days
+            times = read_times(self.raw[role], form, zone, midnights_are_days=days)
         except UsageError as error:
             raise UsageError(f"{self.file.name}: {error}") from error
         if series.unusual_times == "refuse":
-            times = _refuse_unusual(times)
+            times = refuse_unusual(times, self.first_day)
         _report_times(self, role, times["fault"])
         return times["ns"]
 
@@ -402,10 +412,8 @@ class _Block:
 def _refuse_dates_as_closes(block: _Block) -> None:
     """Record bare dates that should mark the close of a day's bar: they mark the day's start."""
     series, raw = block.series, block.raw["timestamp"]
-    length = block.source.length
-    if not isinstance(series, BarSeries) or series.timestamp_marks != "close":
-        return
-    if length is None or length.longest < DAY:
+    is_close = isinstance(series, BarSeries) and series.timestamp_marks == "close"
+    if not is_close or not block.source.has_days:
         return
     wrong = dates_alone(raw, series.timestamp_format)
     if wrong.any():
@@ -415,23 +423,6 @@ def _refuse_dates_as_closes(block: _Block) -> None:
             "is seen as its day begins",
             "set 'timestamp_marks: open', or give the times of the closes",
         )  # fmt: skip
-
-
-def _refuse_unusual(times: pl.DataFrame) -> pl.DataFrame:
-    beyond = int(dt.datetime(_next_year() + 1, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9
-    least, most = times["ns"].min(), times["ns"].max()
-    if least is not None and least >= _USUAL_FIRST and most < beyond:  # type: ignore[operator]
-        return times
-    is_unusual = ~pl.col("ns").is_between(_USUAL_FIRST, beyond, closed="left")
-    return times.with_columns(
-        fault=pl.when(pl.col("fault").is_null() & is_unusual)
-        .then(pl.lit(TimeFault.UNUSUAL.value))
-        .otherwise(pl.col("fault"))
-    )
-
-
-def _next_year() -> int:
-    return dt.datetime.now(dt.UTC).year + 1
 
 
 def _closes(opens: pl.Series, series: BarSeries, length: BarLength | None) -> pl.Series:
@@ -480,7 +471,7 @@ def _report_times(block: _Block, role: str, faults: pl.Series) -> None:
         ),
         TimeFault.OUT_OF_RANGE: ("is outside the years 1970 to 2261", ""),
         TimeFault.UNUSUAL: (
-            f"read as {series.timestamp_format} is outside 1970-02-01 to {_next_year()}-12-31",
+            f"read as {series.timestamp_format} is outside {block.first_day} to {next_year()}-12",
             "set 'timestamp_format: epoch' for files of several units, or 'unusual_times: accept'",
         ),
         TimeFault.NO_SUCH_TIME: (
@@ -563,7 +554,8 @@ def _report_numbers(block: _Block, name: str, numbers: pl.DataFrame) -> None:
             block.add(kind, wrong, f"{name}{value} {meaning}", advice, f"{name} {meaning}")
     if _may_be_zero(source.series, name, is_price=is_price):
         return
-    usable = faults.is_null() | faults.is_in(_with_ticks(rounds=rounds))
+    with_ticks = [Fault.ZERO.value, *[Fault.OFF_TICK.value] * rounds]
+    usable = faults.is_null() | faults.is_in(with_ticks)
     zeros = (usable & (numbers["ticks"] == 0)).fill_null(value=False)
     if zeros.any():
         advice = ""
@@ -594,7 +586,3 @@ def _refuse_fixed_point(block: _Block, name: str, ticks: pl.Series, tick: Increm
             "'scale: {prices: 1}'",
             f"{name} is above {_HIGHEST_PRICE:,}",
         )  # fmt: skip
-
-
-def _with_ticks(*, rounds: bool) -> Sequence[str]:
-    return [Fault.ZERO.value, Fault.OFF_TICK.value] if rounds else [Fault.ZERO.value]

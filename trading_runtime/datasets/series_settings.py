@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -29,7 +30,18 @@ def _to_decimal(value: object) -> object:
         return Decimal(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
-    return value
+    # The text of a float is the one that was written.
+    return Decimal(str(value)) if isinstance(value, float) and math.isfinite(value) else value
+
+
+def _to_ratio(value: object) -> object:
+    """Return a ratio as text: a decimal, or a fraction such as ``3/2``."""
+    if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,5}[/:][1-9][0-9]{0,5}", value):
+        return value.replace(":", "/")
+    number = _to_decimal(value)
+    if isinstance(number, Decimal) and number > 0:
+        return str(number)
+    raise ValueError(f"{value!r} is not a ratio above 0; write 4, 0.1 or '3/2'")
 
 
 def _to_list(value: object) -> object:
@@ -38,6 +50,10 @@ def _to_list(value: object) -> object:
 
 Amount = Annotated[Decimal, BeforeValidator(_to_decimal), Field(gt=0)]
 """The same size for every row, as a decimal text or number: ``"1000000"``."""
+
+
+Ratio = Annotated[str, BeforeValidator(_to_ratio)]
+"""Shares after a split for one before, as a decimal or a fraction: ``4``, ``"3/2"``."""
 
 
 class Scale(Model):
@@ -123,9 +139,9 @@ class SeriesSettings(Model):
     """Factors that turn the files' numbers into prices and sizes: ``{prices: "1e-9"}``."""
     negative_prices: Literal["refuse", "accept"] = "refuse"
     """Whether prices may be zero or below; accepted for futures, spreads, CFDs, commodities."""
-    splits: dict[Day, Amount] | None = None
-    """Stock splits by the first day of the new price: ``{"2020-08-31": 4}``. Earlier rows are
-    adjusted to it; ``{}`` states that there is none."""
+    splits: dict[Day, Ratio] | None = None
+    """Stock splits by the first day of the new price: ``{"2020-08-31": 4}``, ``{"2024-01-04":
+    "3/2"}``. Earlier rows are adjusted to it; ``{}`` states that there is none."""
     on_bad_row: Literal["refuse", "drop"] = "refuse"
     """Whether an unusable row causes the series to be refused, or is left out, counted, and kept
     with its reason in the dataset's folder ``quarantine``."""

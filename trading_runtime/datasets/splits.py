@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _LEAST_RATIO, _GREATEST_RATIO = 2, 50
 _CLOSE_TO_A_RATIO = 0.05
 """How far the price on a split's day may be from the previous one after applying the ratio."""
+_THREE_FOR_TWO, _CLOSE_TO_THREE_FOR_TWO = Fraction(3, 2), 0.02
+"""A price falls by a third more often than by half, so this is looked for more closely."""
 
 
 def factors(series: Series, times: pl.Series) -> list[tuple[Fraction, pl.Series]]:
@@ -78,12 +80,14 @@ def looks_split(opens: pl.Series, closes: pl.Series) -> tuple[pl.Series, str]:
     is_reverse = ratios < 1
     whole = pl.select(pl.when(is_reverse).then(1 / ratios).otherwise(ratios)).to_series()
     nearest = whole.round()
-    wrong = (
-        nearest.is_between(_LEAST_RATIO, _GREATEST_RATIO)
-        & ((whole / nearest - 1).abs() < _CLOSE_TO_A_RATIO)
-    ).fill_null(value=False)
+    is_whole = nearest.is_between(_LEAST_RATIO, _GREATEST_RATIO) & (
+        (whole / nearest - 1).abs() < _CLOSE_TO_A_RATIO
+    )
+    is_three_for_two = (whole / float(_THREE_FOR_TWO) - 1).abs() < _CLOSE_TO_THREE_FOR_TWO
+    wrong = (is_whole | is_three_for_two).fill_null(value=False)
     if not wrong.any():
         return wrong, ""
     at = int(wrong.arg_max() or 0)
-    ratio = int(nearest[at])
-    return wrong, f'"{1 / ratio:.4g}"' if is_reverse[at] else str(ratio)
+    ratio = _THREE_FOR_TWO if is_three_for_two[at] else Fraction(int(nearest[at]))
+    text = str(1 / ratio if is_reverse[at] else ratio)
+    return wrong, f'"{text}"' if "/" in text else text

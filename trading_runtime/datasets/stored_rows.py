@@ -162,6 +162,13 @@ class StoredRows:
         within = rows.filter(pl.col("ts_init").dt.epoch("ns") >= since)
         return within if within.height else rows.tail(1)
 
+    def has_rows(self, first: int, end: int) -> bool:
+        """Return whether there is a stored row from ``first`` to before ``end``."""
+        if first > self.last:
+            return False
+        times = self.before(end, first)["ts_init"].dt.epoch("ns")
+        return bool((times >= first).any())
+
     def _begin(self, first: int, ours: pl.DataFrame) -> None:
         """Find the stored row with which new rows begin."""
         self._rest = self._from(first)

@@ -25,6 +25,13 @@ _CERTAIN_NAMES = ("SYMBOL", "TICKER", "INSTRUMENT", "INST", "INSTID", "INSTRUMEN
 _STOCK_FILE = re.compile(r"([a-z0-9.-]+)(?:_[a-z]{2}_[dwm]\.csv|\.[a-z]{2}\.txt)")
 """The names of Stooq's files: ``aapl_us_d.csv``, ``aapl.us.txt``."""
 
+_NO_TICKERS = frozenset({
+    "all", "bars", "candles", "daily", "data", "download", "export", "file", "history", "index",
+    "market", "my", "new", "old", "ohlc", "ohlcv", "price", "prices", "quotes", "raw", "sample",
+    "share", "shares", "stock", "stocks", "stooq", "test", "ticker",
+})  # fmt: skip
+"""Words that a file may begin with in the place of a ticker: ``data_us_d.csv``."""
+
 
 class Symbols:
     """Detects several symbols, or another instrument's, in a column over all files of a series."""
@@ -33,6 +40,7 @@ class Symbols:
         symbol = instrument_id.rpartition(".")[0]
         self._own = _plain(symbol)
         self._pair = _pair_of(symbol)
+        self._is_perpetual = symbol.endswith("-PERP")
         self._id = instrument_id
         self._found: dict[str, dict[str, None]] = {}
         self._named: dict[str, bool] = {}
@@ -63,7 +71,7 @@ class Symbols:
                 raise DataError(self._other(f"{file.name}: the line {name!r}", values[0]))
         last = str(file.path).rpartition("/")[2]
         stock = _STOCK_FILE.fullmatch(last.lower())
-        if stock is not None and self._is_other(stock[1]):
+        if stock is not None and stock[1] not in _NO_TICKERS and self._is_other(stock[1]):
             raise DataError(self._other(f"{file.name}: its name", stock[1]))
         if self._pair is None or any(_plain(column.shown) in _CERTAIN_NAMES for column in columns):
             return
@@ -121,6 +129,10 @@ class Symbols:
         """Tell whether ``value`` has nothing in common with the instrument's symbol."""
         pairs = pairs_in(value)
         if self._pair is not None and pairs:
+            # A perpetual in USD is mostly inverse, with sizes in USD, and is none in USDT.
+            is_exact = self._is_perpetual and "USD" in {quote for _, quote in pairs}
+            if is_exact and self._pair[1] != "USD":
+                return True
             return not any(are_alike(pair, self._pair, scaled=True) for pair in pairs)
         plain, own = (text.replace("XBT", "BTC") for text in (_plain(value), self._own))
         is_within = plain in own or own in plain or plain[:_FEWEST_SIGNS] == own[:_FEWEST_SIGNS]

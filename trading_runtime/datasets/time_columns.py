@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import polars as pl
 
+from trading_runtime.datasets.bar_lengths import instants_of_local
 from trading_runtime.datasets.columns import Fault, Increment, read_ticks
 from trading_runtime.datasets.time_formats import (
     EPOCH,
@@ -17,6 +18,7 @@ from trading_runtime.datasets.time_formats import (
     with_minutes,
 )
 from trading_runtime.errors import UsageError
+from trading_runtime.units import DAY
 
 _OFFSET = r" ?(?:Z|z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 _UTC_OFFSETS = ["Z", "UTC", "GMT"]
@@ -43,14 +45,33 @@ class TimeFault(StrEnum):
     AMBIGUOUS = "ambiguous local time"
 
 
-def read_times(  # noqa: PLR0911 - one for each kind of column
-    values: pl.Series, timestamp_format: str, zone: str
+def read_times(
+    values: pl.Series, timestamp_format: str, zone: str, *, midnights_are_days: bool = False
 ) -> pl.DataFrame:
     """Return ``ns`` (Int64, null with a fault) and ``fault`` (a ``TimeFault`` or null).
 
     ``values`` are texts, or the types of a Parquet file: timestamps, dates, numbers since 1970.
+    A date is the first instant of its day, and so is a midnight with ``midnights_are_days``, also
+    where the clocks skip midnight or show it twice.
     Raises ``UsageError`` when numbers come without an epoch unit to read them in.
     """
+    found = _read(values, timestamp_format, zone)
+    odd = found["fault"].is_in([TimeFault.NO_SUCH_TIME.value, TimeFault.AMBIGUOUS.value])
+    if zone == "UTC" or not odd.any():
+        return found
+    local = _read(pl.select(pl.when(odd).then(values)).to_series(), timestamp_format, "UTC")["ns"]
+    is_day = (local % DAY == 0) if midnights_are_days else dates_alone(values, timestamp_format)
+    is_day = (is_day & odd).fill_null(value=False)
+    firsts = instants_of_local(local.cast(pl.Datetime("ns")), zone)
+    return found.with_columns(
+        ns=pl.when(is_day).then(firsts).otherwise(pl.col("ns")),
+        fault=pl.when(~is_day).then(pl.col("fault")),
+    )
+
+
+def _read(  # noqa: PLR0911 - one for each kind of column
+    values: pl.Series, timestamp_format: str, zone: str
+) -> pl.DataFrame:
     kind = values.dtype
     if isinstance(kind, pl.Datetime) or kind == pl.Date:
         moments = values.cast(pl.Datetime("us")) if kind == pl.Date else values

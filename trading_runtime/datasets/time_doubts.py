@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,18 @@ import polars as pl
 from trading_runtime.datasets.custom_rows import SET_DELAY
 from trading_runtime.datasets.data_file import BarSeries, CustomSeries
 from trading_runtime.datasets.row_checks import shown
-from trading_runtime.datasets.time_columns import read_times, with_and_without_offset
-from trading_runtime.datasets.time_formats import ISO, exchanged_pattern
+from trading_runtime.datasets.time_columns import TimeFault, read_times, with_and_without_offset
+from trading_runtime.datasets.time_formats import EPOCH, EPOCH_DIGITS, ISO, exchanged_pattern
 from trading_runtime.errors import DataError
-from trading_runtime.units import DAY, format_duration
+from trading_runtime.units import DAY, format_duration, parse_instant
 
 if TYPE_CHECKING:
     from trading_runtime.datasets.bar_lengths import BarLength
+    from trading_runtime.datasets.data_file import Series
     from trading_runtime.datasets.raw_files import RawFile
 
+_FIRST, _FIRST_WITHIN_DAYS = "1970-02-01", "1993-01-01"
+"""Earlier times are mostly numbers in another unit: minutes, 100 ns since the year 1, 20240102."""
 _FEWEST_BARS = 10
 _FEWEST_BARS_OF_FILE = 20
 _FEWEST_DAYS = 5
@@ -27,6 +31,34 @@ _MONDAY, _SATURDAY = 1, 6
 _LATEST_MONTH = 12
 _TIMES_AS_LONG = 3
 """A reading whose days span this many times the other reading's is the wrong one."""
+
+
+def first_usual_day(series: Series, *, has_days: bool) -> str:
+    """Return the first day of usual times; ``has_days`` for bars of a day or longer."""
+    is_number = series.timestamp_format == EPOCH or series.timestamp_format in EPOCH_DIGITS
+    if is_number and not has_days and not isinstance(series, CustomSeries):
+        return _FIRST_WITHIN_DAYS
+    return _FIRST
+
+
+def next_year() -> int:
+    """Return the last year of usual times."""
+    return dt.datetime.now(dt.UTC).year + 1
+
+
+def refuse_unusual(times: pl.DataFrame, first_day: str) -> pl.DataFrame:
+    """Return times as ``read_times`` does, with a fault before a day and after next year."""
+    first = parse_instant(first_day)
+    beyond = parse_instant(f"{next_year() + 1}-01-01")
+    least, most = times["ns"].min(), times["ns"].max()
+    if least is not None and least >= first and most < beyond:  # type: ignore[operator]
+        return times
+    is_unusual = ~pl.col("ns").is_between(first, beyond, closed="left")
+    return times.with_columns(
+        fault=pl.when(pl.col("fault").is_null() & is_unusual)
+        .then(pl.lit(TimeFault.UNUSUAL.value))
+        .otherwise(pl.col("fault"))
+    )
 
 
 class TimeDoubts:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _PATTERNS = (
     "%Y.%m.%d %H:%M:%S", "%Y.%m.%d %H:%M", "%Y.%m.%d %H:%M:%S%.f", "%Y.%m.%d", "%Y%m%d %H%M%S",
-    "%Y%m%d %H%M%S%3f", "%Y%m%d%H%M%S", "%Y%m%d", "%d.%m.%Y %H:%M:%S%.f",
+    "%Y%m%d %H%M%S%3f", "%Y%m%d%H%M%S", "%Y%m%d%H%M", "%Y%m%d", "%d.%m.%Y %H:%M:%S%.f",
     "%d.%m.%Y %H:%M:%S%.f GMT%z", "%d.%m.%Y %H:%M", "%d.%m.%Y", "%d.%m.%y", "%d.%m.%y %H:%M",
     "%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y",
     "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%m/%d/%y %H:%M",
@@ -21,13 +21,21 @@ _PATTERNS = (
 )  # fmt: skip
 EXCEL_DAYS = (20_000, 80_000)
 """Days since 1900, as Excel counts them: 1954 to 2119."""
+_DIGITS_OF_DATE = (
+    r"^(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])"
+    r"(([01][0-9]|2[0-3])[0-5][0-9]([0-5][0-9])?)?$"
+)
+"""A date in digits alone, with or without a time of day; no number since 1970 is meant."""
 _MOST_ODD = 0.5
 
 
 def fitting_formats(texts: pl.Series) -> dict[str, pl.Series]:
     """Return the formats in which all ``texts`` are times, the likeliest first, with the times."""
     fitting = {}
+    are_dates = texts.str.contains(_DIGITS_OF_DATE).all()
     for form in ("iso", "epoch", *_PATTERNS):
+        if form == "epoch" and are_dates:
+            continue
         read = read_times(texts, form, "UTC")
         if not read["fault"].drop_nulls().len():
             fitting[form] = read["ns"]

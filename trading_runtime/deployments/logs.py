@@ -24,6 +24,8 @@ LOG = "output.log"
 MOST_BYTES = 10_000_000
 KEPT = 5
 """Earlier parts of a log, ``output.log.1`` the latest."""
+_NAMES = (*(f"{LOG}.{number}" for number in range(KEPT, 0, -1)), LOG)
+"""The parts of a log, the oldest first."""
 _LAST_BYTES = 4_096
 _PAUSE_SECONDS = 0.2
 _UPLOAD_SECONDS = 30.0
@@ -75,14 +77,13 @@ def parts_of(state: DeploymentState) -> Iterator[bytes]:
     if state.log is None:
         return
     log = Path(state.log)
-    names = [*(f"{LOG}.{number}" for number in range(KEPT, 0, -1)), LOG]
     if log.exists() or not is_s3(state.results):
-        here = [log.with_name(name) for name in names]
+        here = [log.with_name(name) for name in _NAMES]
         yield from (read_bytes(part) for part in here if part.is_file())
         return
     from trading_runtime.storage.folders import open_folder
 
-    for name in names:
+    for name in _NAMES:
         with contextlib.suppress(FileNotFoundError):
             yield open_folder(state.results).read(f"runs/{state.run_id}/logs/{name}")
 
@@ -161,10 +162,28 @@ class LogUploads:
 
         try:
             folder = open_folder(results)
-            for part in sorted(log.parent.iterdir()):
-                text = redact(read_bytes(part).decode(errors="surrogateescape"))
-                content = text.encode(errors="surrogateescape")
-                folder.write(f"runs/{run_id}/logs/{part.name}", content)
+            for name, content in _redacted(log.parent).items():
+                folder.write(f"runs/{run_id}/logs/{name}", content)
             shutil.rmtree(log.parent)
         except (TradingRuntimeError, OSError) as error:
             self._report(f"the log of {run_id} stays in {log.parent}: {error}")
+
+
+def _redacted(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder with a log by name, without secrets.
+
+    The parts of the log are one text, in which a secret may cross from one to the next: they
+    become one file.
+    """
+    names = [name for name in _NAMES if (folder / name).is_file()]
+    whole = b"".join(read_bytes(folder / name) for name in names)
+    if len(names) > KEPT:
+        # Before it there may have been more, perhaps with the beginning of a secret.
+        whole = b"[the first line of what is kept is left out]\n" + whole.partition(b"\n")[2]
+    found = {path.name: read_bytes(path) for path in folder.iterdir() if path.name not in _NAMES}
+    if names:
+        found[LOG] = whole
+    return {
+        name: redact(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+        for name, content in sorted(found.items())
+    }

@@ -145,10 +145,10 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     results = reduced.results if has_trials else reduced.results.clear()
     trials = record_trials(store, plan, results, reduced.result.luck)
     write_file(files.trials, trials.to_json())
-    walked, no_walk = _walked(plan, store, files, experiment, reduced)
     metadata.set(Status.COMPLETE if reduced.result.complete else Status.INCOMPLETE)
     if not has_report:
         return reduced
+    walked, no_walk = _walked(plan, store, files, experiment, reduced)
     from trading_runtime.report import ReportInputs, write_report
 
     explored = _write_explore_page(files, metadata.now.run_id, reduced)
@@ -202,13 +202,16 @@ def _walked(
     reduced: Reduction,
 ) -> tuple[Walked | None, str]:
     """Return the walk-forward that the experiment asks for, or why there is none."""
+    from trading_runtime.results.nested import walk_nested
     from trading_runtime.results.validation import walk_over
 
     asked = (experiment or {}).get("validation")
-    if asked is None or asked["method"] != "walk-forward" or not reduced.result.complete:
+    if asked is None or asked["method"] != "walk-forward" or asked.get("split") is not None:
         return None, ""
     try:
-        return walk_over(plan, store, files, asked), ""
+        if asked.get("nested"):
+            return walk_nested(store, files.folder.name, plan, asked), ""
+        return (walk_over(plan, store, files, asked) if reduced.result.complete else None), ""
     except UsageError as error:
         return None, str(error)
 

@@ -29,10 +29,11 @@ from trading_runtime.runs.rates import measured_rate
 from trading_runtime.units import format_instant, parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from trading_runtime.config.experiment import Experiment
     from trading_runtime.datasets.manifest import Manifest
+    from trading_runtime.planning.plan import Window
     from trading_runtime.planning.points import PointList
     from trading_runtime.records.plan import Plan
     from trading_runtime.results.store import Store
@@ -116,6 +117,7 @@ def prepare_loaded(
             workers=workers,
             rate=measured_rate(store, code.path),
             points=points,
+            windows=_windows(loaded.experiment),
         )
     except SettingsError as error:
         raise loaded.placed(error) from error
@@ -129,6 +131,23 @@ def prepare_loaded(
         found = default_warnings(loaded.experiment, manifest, chosen, defaults)
         plan = replace(plan, warnings=(*plan.warnings, *found))
     return PreparedRun(loaded, code, store, plan, workers, manifests, held)
+
+
+def _windows(
+    experiment: Experiment,
+) -> Callable[[Sequence[Window]], Collection[Window]] | None:
+    """Return what chooses the windows to plan: those to train on, of the split of a validation."""
+    asked = experiment.validation
+    if asked is None or asked.split is None:
+        return None
+    from trading_runtime.results.validation import split_of
+
+    settings, number = asked.model_dump(), asked.split
+
+    def chosen(windows: Sequence[Window]) -> Collection[Window]:
+        return {windows[place] for place in split_of(settings, len(windows), number).train}
+
+    return chosen
 
 
 def held_out(experiment: Experiment, manifest: Manifest) -> HoldOut | None:

@@ -1,8 +1,9 @@
-"""Whether an experiment can run here and now: each requirement, checked and named."""
+"""Whether an experiment or a session can run here and now: each requirement, checked and named."""
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import shutil
 import sys
@@ -14,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.config.adapters import AdapterData, AdapterExecution
 from trading_runtime.control.kill_switch import KillSwitch
 from trading_runtime.errors import Kind, StorageError, TradingRuntimeError
 from trading_runtime.redaction import redact
@@ -25,6 +27,7 @@ from trading_runtime.storage.s3 import S3Folder, is_s3
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from trading_runtime.config.deployment import Deployment
     from trading_runtime.config.loading import LoadedExperiment
 
 
@@ -177,14 +180,19 @@ class Readiness:
         }
 
 
-def check_readiness(loaded: LoadedExperiment) -> Readiness:
-    """Check everything that the experiment needs; nothing is run, and no failure is raised."""
+def check_readiness(loaded: LoadedExperiment, deployment: Deployment | None = None) -> Readiness:
+    """Check everything that the experiment needs; nothing is run, and no failure is raised.
+
+    With ``deployment``, check what a session of it needs; ``loaded`` is equivalent to it.
+    """
     checks: list[Check] = []
+    data = None if deployment is None else deployment.data
     for name, look in (
         ("variables", _variables),
-        ("data", _data),
+        ("keys", functools.partial(_keys, deployment)),
+        ("data", functools.partial(_arrives, data) if isinstance(data, AdapterData) else _data),
         ("engine", _engine),
-        ("plan", _plan),
+        ("plan", _plan if deployment is None else _session),
         ("disk", _disk),
         ("memory", _memory),
         ("storage", _storage),
@@ -262,6 +270,28 @@ def _plan(loaded: LoadedExperiment) -> Iterable[Check]:
     plan = prepare_run(loaded.path).plan
     message = f"{len(plan.tasks)} tasks, {len(plan.uncached)} of them to compute"
     yield Check("plan", CheckState.PASSED, message)
+
+
+def _session(loaded: LoadedExperiment) -> Iterable[Check]:
+    from trading_runtime.sessions.preparation import prepare_session
+
+    mode = prepare_session(loaded.path).deployment.mode
+    yield Check("plan", CheckState.PASSED, f"a {mode} session of it can be prepared")
+
+
+def _keys(deployment: Deployment | None, _: LoadedExperiment) -> Iterable[Check]:
+    from trading_runtime.sessions.starting import missing_keys
+
+    if deployment is None or not isinstance(deployment.execution, AdapterExecution):
+        return
+    if missing := missing_keys(deployment.execution):
+        yield Check("keys", CheckState.FAILED, f"not set: {', '.join(missing)}", Kind.USAGE)
+    else:
+        yield Check("keys", CheckState.PASSED, "those that are known to be needed are set")
+
+
+def _arrives(data: AdapterData, _: LoadedExperiment) -> Iterable[Check]:
+    yield Check("data", CheckState.PASSED, f"comes from {data.adapter}, which is not asked here")
 
 
 def _disk(loaded: LoadedExperiment) -> Iterable[Check]:

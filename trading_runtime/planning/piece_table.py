@@ -5,6 +5,7 @@ The rules are those of ``planning.partitions.Series``, over all series of a wind
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -105,8 +106,8 @@ class PieceTable:
     frame: pl.DataFrame
     """As the manifest's index has them."""
     series: pl.DataFrame
-    """A row for each series: its first row group's number, their count, and where it begins."""
-    _places: list[tuple[int, int]]
+    """A row for each series: where it begins, and what its type implies."""
+    places: list[tuple[int, int]]
     """First row group's number and their count, of each series."""
     _every: pl.Series
     """The numbers of all row groups."""
@@ -115,31 +116,38 @@ class PieceTable:
 
     @classmethod
     def of(cls, frame: pl.DataFrame, chosen: Sequence[SeriesTotals]) -> PieceTable:
-        """Return the table of the row groups in ``frame``, of these series in their order."""
+        """Return the table of the row groups in ``frame``: those of the series, in their order."""
         import polars as pl
 
         if not _is_in_order(frame):
             frame = frame[frame.select(pl.arg_sort_by(_ORDER)).to_series()]
-        key = ["type", "identifier"]
-        places = frame.select(*key, number=pl.int_range(pl.len(), dtype=pl.UInt32))
-        places = places.group_by(key).agg(at=pl.col("number").min(), count=pl.len())
+        firsts = frame.select(_is_other_series().fill_null(value=True).arg_true()).to_series()
+        keys = frame.select("type", "identifier")[firsts].rows()
+        ends = [*firsts, frame.height]
+        found = {
+            key: (at, end - at)
+            for key, (at, end) in zip(keys, itertools.pairwise(ends), strict=True)
+        }
+        places = [found.get(item.key, (0, 0)) for item in chosen]
         series = pl.DataFrame(
-            {
-                "series": range(len(chosen)),
-                "type": [item.type for item in chosen],
-                "identifier": [item.identifier for item in chosen],
-                "begins": [item.first - item.spacing for item in chosen],
-            },
-            schema_overrides={"series": pl.UInt32},
+            [
+                # A funding rate that is sent at the end of a window belongs to it, too.
+                (
+                    item.first - item.spacing,
+                    int(item.type == "funding_rates"),
+                    item.type != DataType.CUSTOM,
+                )
+                for item in chosen
+            ],
+            schema={"begins": pl.Int64, "late": pl.Int64, "is_market": pl.Boolean},
+            orient="row",
         )
-        series = series.join(places, on=key, how="left", maintain_order="left")
-        series = series.with_columns(pl.col("at", "count").fill_null(0))
         every = pl.int_range(frame.height, dtype=pl.UInt32, eager=True)
-        return cls(frame, series, series.select("at", "count").rows(), every)
+        return cls(frame, series, places, every)
 
     def pieces(self, number: int) -> TablePieces:
         """Return those of a series, which follow one another, by its place among the chosen."""
-        return TablePieces(self, self._every.slice(*self._places[number]))
+        return TablePieces(self, self._every.slice(*self.places[number]))
 
     def numbers_of(self, first: int, count: int) -> list[list[int]]:
         """Return first, last, rows and bytes of ``count`` row groups from number ``first`` on."""
@@ -163,24 +171,25 @@ class Cutter:
         ]
         schema = {"series": pl.UInt32, "after": pl.Int64, "before": pl.Int64}
         self._gaps = pl.DataFrame(known, schema=schema, orient="row")
-        key = ["type", "identifier"]
-        numbers = pl.int_range(pl.len(), dtype=pl.UInt32).alias("number")
-        pieces = table.frame.select(*key, "first", "last", "rows", "bytes", numbers)
-        pieces = pieces.join(table.series.select(*key, "series", "begins"), on=key)
-        # A funding rate that is sent at the end of a window belongs to it, too.
-        late = (pl.col("type") == "funding_rates").cast(pl.Int64).alias("late")
-        is_market = (pl.col("type") != DataType.CUSTOM).alias("is_market")
-        self._pieces = pieces.with_columns(late, is_market).drop(key).sort("first")
-        self._firsts = self._pieces["first"]
-        self._longest = pieces.select((pl.col("last") - pl.col("first")).max()).item()
+        counts = pl.DataFrame({"count": [count for _, count in table.places]})
+        number = pl.int_range(pl.len(), dtype=pl.UInt32).repeat_by("count")
+        self._owners = counts.select(number.explode(empty_as_null=False)).to_series()
+        first = table.frame["first"]
+        self._order = first.arg_sort()
+        self._firsts = first[self._order]
+        self._longest = table.frame.select((pl.col("last") - pl.col("first")).max()).item()
 
     def cut(self, start: int, end: int, warmup_start: int) -> TableCut | None:
         """Return what ``[start, end)`` needs from the warm-up on; None when it has no rows."""
         import polars as pl
 
         low = self._firsts.search_sorted(warmup_start - self._longest)
-        near = self._pieces[low : self._firsts.search_sorted(end + 1)]
-        touched = near.filter(self._most(warmup_start, end) > 0).sort("number")
+        numbers = self._order[low : self._firsts.search_sorted(end + 1)].sort()
+        owners = self._owners[numbers]
+        near = self._table.frame.select(_NUMBERS)[numbers].with_columns(
+            owners.alias("series"), numbers.alias("number"), *self._table.series[owners]
+        )
+        touched = near.filter(self._most(warmup_start, end) > 0)
         facts = touched.select(
             pl.col("bytes").sum(),
             (pl.col("begins") > warmup_start).any(),
@@ -230,8 +239,7 @@ class Cutter:
         stop = end + pl.col("late") if late else pl.lit(end)
         gap = self._in_gap(start, end)
         if late:
-            is_late = pl.col("late") == 1
-            gap = pl.when(is_late).then(self._in_gap(start, end + 1)).otherwise(gap)
+            gap = pl.when(pl.col("late") == 1).then(self._in_gap(start, end + 1)).otherwise(gap)
         return (pl.col("last") < start) | (stop <= pl.col("first")) | gap
 
     def _in_gap(self, start: int, end: int) -> pl.Expr:
@@ -249,13 +257,20 @@ def _is_in_order(frame: pl.DataFrame) -> bool:
     import polars as pl
 
     kind, name, first = (pl.col(column) for column in ("type", "identifier", "first"))
-    same = kind == kind.shift()
     later = (
-        pl.when(same & (name == name.shift())).then(first > first.shift())
-        .when(same).then(name > name.shift())
+        pl.when(~_is_other_series()).then(first > first.shift())
+        .when(kind == kind.shift()).then(name > name.shift())
         .otherwise(kind > kind.shift())
     )  # fmt: skip
     return bool(frame.select(later.fill_null(value=True).all()).item())
+
+
+def _is_other_series() -> pl.Expr:
+    """Whether a row group is of another series than the one above; null for the first."""
+    import polars as pl
+
+    kind, name = pl.col("type"), pl.col("identifier")
+    return (kind != kind.shift()) | (name != name.shift())
 
 
 def _inside(start: int, stop: pl.Expr) -> pl.Expr:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import digest
@@ -33,7 +33,7 @@ from trading_runtime.records.plan import (
 from trading_runtime.records.planned_data import PlannedSeries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from typing import Any
 
     from trading_runtime.config.experiment import Experiment
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 _MOST_TASKS_OF_A_BATCH = 256
 _BATCHES_PER_WORKER = 4
 
+type Window = tuple[int, int]
+"""Start and end of a partition, in nanoseconds since the epoch."""
 IsCached = Callable[[str], bool]
 """Whether the store has the result of the task with this id."""
 
@@ -69,12 +71,14 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     workers: int,
     rate: Rate | None = None,
     points: PointList | None = None,
+    windows: Callable[[Sequence[Window]], Collection[Window]] | None = None,
     session: Mapping[str, str] | None = None,
 ) -> Plan:
     """Expand ``experiment`` over the dataset of ``manifest`` into a plan.
 
-    ``points`` are those of the plan when a search has asked for them. ``session`` names the session
-    that the plan is for, so that its results are not mistaken for a backtest's.
+    ``points`` are those of the plan when a search has asked for them. ``windows`` is given all
+    windows in order of time, and returns those to plan. ``session`` names the session that the plan
+    is for, so that its results are not mistaken for a backtest's.
 
     Raises ``UsageError`` when the experiment asks for what the dataset does not have, for more than
     one venue, or has no single currency to state results in; ``SettingsError`` for settings that
@@ -95,8 +99,9 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
     points = points or expand_points(experiment)
     refuse_unsupported(experiment, manifest, chosen)
     is_charged = any(venue.swap is not None for venue in common.all_venues.values())
+    kept = cut.partitions if windows is None else _on(windows, cut.partitions)
     planned = tuple(
-        _planned(number, item, is_charged=is_charged) for number, item in enumerate(cut.partitions)
+        _planned(number, item, is_charged=is_charged) for number, item in enumerate(kept)
     )
     common_digest = digest(common.content)
     fixed = encode_values(experiment.strategy.config)
@@ -123,7 +128,7 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
         instruments=definitions,
         warnings=tuple(find_warnings(experiment, manifest, chosen, points)),
         partitions=planned,
-        days=planned_days(cut.partitions, every_day=experiment.statistics.calendar == "every_day"),
+        days=planned_days(kept, every_day=experiment.statistics.calendar == "every_day"),
         empty_windows=cut.empty,
         points=tuple(
             Point(number, shown_values(point), encode_values(point))
@@ -152,6 +157,33 @@ def batches(cached: Sequence[bool], workers: int) -> tuple[tuple[int, int], ...]
             result.append((first, index + 1))
             first, count = index + 1, 0
     return tuple(result)
+
+
+def _on(
+    windows: Callable[[Sequence[Window]], Collection[Window]], cut: Sequence[Partition]
+) -> list[Partition]:
+    kept = windows(sorted({(item.start, item.end) for item in cut}))
+    return [item for item in cut if (item.start, item.end) in kept]
+
+
+def with_tasks(plan: Plan, is_wanted: Callable[[int, Window], bool], workers: int) -> Plan:
+    """Return the plan with some of its tasks alone, and the partitions that these are on.
+
+    ``is_wanted`` is given the index of a task's point, and its window.
+    """
+    windows = [(item.start, item.end) for item in plan.partitions]
+    wanted = [task for task in plan.tasks if is_wanted(task.point, windows[task.partition])]
+    used = {task.partition for task in wanted}
+    kept = [item for item in plan.partitions if item.index in used]
+    place = {item.index: number for number, item in enumerate(kept)}
+    tasks = [task._replace(partition=place[task.partition]) for task in wanted]
+    return replace(
+        plan,
+        partitions=tuple(replace(item, index=place[item.index]) for item in kept),
+        days=None,
+        tasks=PlannedTasks(tasks),
+        batches=batches([task.cached for task in tasks], workers),
+    )
 
 
 def shared_inputs(

@@ -15,6 +15,7 @@ from trading_runtime.config.fees import MakerTakerFees, TieredFees
 from trading_runtime.config.messages import key_text, nearest
 from trading_runtime.config.setting_checks import named_instruments
 from trading_runtime.datasets.bar_lengths import bar_length
+from trading_runtime.datasets.manifest_entries import stated_sizes
 from trading_runtime.planning.partitions import Spans
 from trading_runtime.planning.unsupported import MARGIN_ONLY
 from trading_runtime.records.run_warnings import RunWarning, WarningKind
@@ -72,6 +73,7 @@ def find_warnings(
     found += _never_filled(experiment, chosen)
     found += _never_settled(manifest, chosen)
     found += _day_closes(manifest, chosen)
+    found += _stated_sizes(manifest, chosen)
     found += _outside(experiment, chosen)
     found += _idle_dividends(experiment, chosen)
     found += _high_rates(experiment)
@@ -238,6 +240,27 @@ def _day_closes(manifest: Manifest, chosen: Sequence[Series]) -> Iterator[RunWar
             f"{_names(doubtful)}: prepared with 'timestamp_marks: close', and all closes are at "
             "00:00 UTC; if these are the dates of the days, each bar is seen as its day begins: "
             "prepare with 'timestamp_marks: open'",
+            "dataset",
+        )
+
+
+def _stated_sizes(manifest: Manifest, chosen: Sequence[Series]) -> Iterator[RunWarning]:
+    """Warn of volumes and sizes that the settings state for all rows, since the files have none."""
+    stated = {
+        (settings["type"], item.get("identifier")): found
+        for item in manifest.source.get("series", ())
+        if (found := stated_sizes(settings := item.get("settings", {})))
+    }
+    named: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for series in chosen if stated else ():
+        for name, value in stated.get((series.type, series.identifier), {}).items():
+            named[name, value].append(series.identifier)
+    for (name, value), identifiers in named.items():
+        yield RunWarning(
+            WarningKind.STATED_SIZE,
+            f"{_names(sorted(identifiers))}: the raw files have no {name}s, and "
+            f"{Decimal(value):,} stands for each; how much of an order is filled, and whatever a "
+            f"strategy makes of the {name}, follows from that number",
             "dataset",
         )
 

@@ -173,7 +173,7 @@ def numbered(parts: Sequence[pl.Series]) -> pl.DataFrame:
     return owners.with_columns(pl.concat(parts, rechunk=True).cast(pl.UInt32).alias(NUMBER))
 
 
-def canonical_jsons(every: Sequence[TabledData]) -> list[str]:
+def canonical_jsons(every: Sequence[TabledData]) -> list[bytes]:
     """Return what a task's identity states of each data of one table: without its location.
 
     The texts are those of ``canonical.canonical_json`` for ``inputs.SeriesInputs``.
@@ -183,19 +183,37 @@ def canonical_jsons(every: Sequence[TabledData]) -> list[str]:
     rows = numbered([data.numbers for data in every])
     columns = ("type", "identifier", "instrument_id", "sha256", "schema_sha256")
     found = every[0].table.select(columns)[rows[NUMBER]].with_columns(rows[PART])
-    series = (
-        found.with_columns(pl.col("sha256", "schema_sha256").bin.encode("hex"))
-        .group_by(PART, "type", "identifier", maintain_order=True)
-        .agg(
-            pl.col("instrument_id").first(),
-            pl.col("sha256").alias("row_groups"),
-            pl.col("schema_sha256").unique(maintain_order=True).alias("schemas"),
-        )
+    key = (PART, "type", "identifier")
+    begins = pl.any_horizontal(pl.col(name) != pl.col(name).shift() for name in key)
+    schema = pl.col("schema_sha256")
+    found = found.with_columns(
+        pl.col("sha256", "schema_sha256").bin.encode("hex"), begins=begins.fill_null(value=True)
     )
-    keys = ("identifier", "instrument_id", "row_groups", "schemas", "type")
-    texts = series.select(PART, text=pl.struct(keys).struct.json_encode())
-    joined = texts.group_by(PART, maintain_order=True).agg(pl.col("text").str.join(","))
-    return [f"[{text}]" for text in joined["text"]]
+    found = found.with_columns(series=pl.col("begins").cum_sum() - 1)
+    series = found.filter("begins")
+    if found.select((~pl.col("begins") & (schema != schema.shift())).any()).item():
+        schemas = schema.unique(maintain_order=True).str.join('","')
+        each = found.group_by("series", maintain_order=True).agg(schemas)
+        series = series.with_columns(each["schema_sha256"])
+    # Written out: a struct with lists takes three times as long to encode.
+    comma = pl.when(pl.col(PART) == pl.col(PART).shift()).then(pl.lit(",")).otherwise(pl.lit(""))
+    names = pl.struct("identifier", "instrument_id").struct.json_encode().str.head(-1)
+    kind = pl.struct("type").struct.json_encode().str.slice(1)
+    around = series.select(
+        before=pl.concat_str(comma, names, pl.lit(',"row_groups":["')),
+        behind=pl.concat_str(pl.lit('"],"schemas":["'), schema, pl.lit('"],'), kind),
+    )
+    ends = pl.col("begins").shift(-1, fill_value=True)
+    texts = found.select(PART, "sha256", "begins", *around[found["series"]]).select(
+        PART,
+        text=pl.concat_str(
+            pl.when("begins").then("before").otherwise(pl.lit('","')),
+            "sha256",
+            pl.when(ends).then("behind").otherwise(pl.lit("")),
+        ),
+    )
+    joined = texts.group_by(PART, maintain_order=True).agg(pl.col("text").str.join(""))["text"]
+    return [b"[%b]" % text for text in joined.cast(pl.Binary)]
 
 
 def data_documents(

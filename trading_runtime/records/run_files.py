@@ -54,3 +54,8 @@ class RunFiles:
     def failure(self, task_id: str) -> Path:
         """Return the path of a task's typed failure."""
         return self.failures / f"{task_id}.json"
+
+
+def generation_id(run_id: str, number: int) -> str:
+    """Return the id of the run that computes a generation of the search of a run."""
+    return f"{run_id}-g{number:02}"

@@ -22,6 +22,7 @@ class WarningKind(StrEnum):
     NEVER_FILLS = "never_fills"
     NOT_SETTLED = "not_settled"
     DAY_CLOSES = "day_closes"
+    STATED_SIZE = "stated_size"
     OUTSIDE_THE_DATA = "outside_the_data"
     HIGH_RATE = "high_rate"
     HELD_OUT = "held_out"

@@ -68,6 +68,26 @@ def parse_manifest(content: bytes) -> TaskManifest:
     return TaskManifest(document["task_id"], document["inputs"], _files(document["files"]))
 
 
+def inputs_digests(content: bytes) -> tuple[str, str, str] | None:
+    """Return the digests of ``common``, ``config`` and ``partition``, without parsing them.
+
+    They are canonical JSON already, and are found by the keys between them. A part may contain such
+    keys as well, and then these are digests of something else: only if they give the id of the task
+    are they the right ones. ``None`` when there are no such keys.
+    """
+    common = content.find(b',"inputs":{"common":{')
+    config = content.find(b'},"config":{', common)
+    end = content.rfind(b'}},"task_id":"')
+    partition = content.rfind(b'},"partition":{', config, end)
+    if not 0 < common < config < partition < end:
+        return None
+    return (
+        _sha256(content[common + len(b',"inputs":{"common":') : config + 1]),
+        _sha256(content[config + len(b'},"config":') : partition + 1]),
+        _sha256(content[partition + len(b'},"partition":') : end + 1]),
+    )
+
+
 def files_of(content: bytes) -> dict[str, ResultFile]:
     """Return the files that a manifest states; raises ``ValueError`` when it is no manifest."""
     return _files(_section(content))
@@ -100,7 +120,7 @@ def _section(content: bytes) -> dict[str, Any]:
 def sound_digest(content: bytes) -> str:
     """Return the sha256 of a manifest; raises ``ValueError`` unless it is intact."""
     check_digest(content)
-    return hashlib.sha256(content).hexdigest()
+    return _sha256(content)
 
 
 def check_digest(content: bytes) -> None:
@@ -112,7 +132,7 @@ def check_digest(content: bytes) -> None:
     start, stated, rest = content[:11], content[11:75], content[75:]
     if start != b'{"digest":"' or rest[:2] != b'",' or rest[-2:] != b"}\n":
         raise ValueError("it is not written as manifests are")
-    if hashlib.sha256(b"{" + rest[2:-1]).hexdigest() != stated.decode(errors="replace"):
+    if _sha256(b"{" + rest[2:-1]) != stated.decode(errors="replace"):
         raise ValueError("it was changed")
 
 
@@ -122,3 +142,7 @@ def _files(section: Mapping[str, Mapping[str, Any]]) -> dict[str, ResultFile]:
         return {name: ResultFile._make(_FACTS(facts)) for name, facts in section.items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("files is of the wrong form") from error
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -148,14 +148,13 @@ def front_table(points: pl.DataFrame, front: Front | None) -> Table | None:
     )
 
 
-def splits_table(walked: Walked, plan: Plan, *, seen_by_search: bool) -> Table:
+def splits_table(walked: Walked, metric: str, *, seen_by_search: bool) -> Table:
     """Return the point chosen in each split, and its objective in training and in the test."""
-    names = list(dict.fromkeys(name for point in plan.points for name in point.parameters))
-    metric = plan.objective.metric
+    names = list(dict.fromkeys(name for point in walked.points for name in point.parameters))
     rows = []
     for choice in walked.choices:
         start, end = walked.span(choice.split.test)
-        values = {} if choice.point is None else plan.points[choice.point].parameters
+        values = {} if choice.point is None else walked.points[choice.point].parameters
         rows.append(
             [
                 instant(start),
@@ -173,7 +172,14 @@ def splits_table(walked: Walked, plan: Plan, *, seen_by_search: bool) -> Table:
             f"The first {MOST_PARTITIONS} of {counted(len(rows), 'split')}; 'results walk-forward' "
             "shows all."
         )
-    if seen_by_search:
+    if walked.searches:
+        tried = sum(each.tried for each in walked.searches)
+        notes.append(
+            f"The search was run anew in each split, on its training windows alone: "
+            f"{counted(tried, 'point')} in {counted(len(walked.searches), 'split')}. Points are "
+            "numbered in the order in which splits chose them."
+        )
+    elif seen_by_search:
         notes.append(f"{capitalised(SEEN_BY_THE_SEARCH)}.")
     return Table(
         columns=["Test from", "to", "Point", *names, f"{of_metric}, trained", f"{of_metric}, test"],
@@ -313,7 +319,7 @@ def content(inputs: ReportInputs) -> Content:
         if inputs.walked is None
         else splits_table(
             inputs.walked,
-            inputs.plan,
+            metric,
             seen_by_search=drawn_points(inputs.experiment) is not None,
         ),
         no_walk=inputs.no_walk,

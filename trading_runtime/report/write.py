@@ -149,7 +149,6 @@ def _of_search(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
     search = inputs.experiment.get("search") or {}
     of_metric = label(metric)
     split = None if inputs.result.luck is None else inputs.result.luck.overfitting
-    parameters = {point.index: point.parameters for point in inputs.plan.points}
     drawn = {
         "importance": (
             f"Share of the variance of {of_metric} that each parameter explains",
@@ -174,7 +173,7 @@ def _of_search(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
             "Equity of the tests, and the parameters chosen for each",
             None
             if inputs.walked is None
-            else splits_picture(inputs.walked, parameters, currency_of_run(inputs)),
+            else splits_picture(inputs.walked, currency_of_run(inputs)),
         ),
     }
     captions = {

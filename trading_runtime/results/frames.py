@@ -305,8 +305,11 @@ def returns_frame(plan: Plan, store: Store, point: int) -> pl.DataFrame:
     )
 
 
-def splits_frame(plan: Plan, walked: Walked) -> pl.DataFrame:
-    """Return a row for each split: its times, the point and parameters chosen, trained, tested."""
+def splits_frame(walked: Walked) -> pl.DataFrame:
+    """Return a row for each split: its times, the point and parameters chosen, trained, tested.
+
+    Where the splits were searched, also the run of each search, and how many points it tried.
+    """
     choices = walked.choices
     spans = {
         "train": [walked.span(choice.split.train) for choice in choices],
@@ -318,8 +321,9 @@ def splits_frame(plan: Plan, walked: Walked) -> pl.DataFrame:
         for place, end in enumerate(("start", "end"))
     }
     parameters = [
-        {} if choice.point is None else plan.points[choice.point].parameters for choice in choices
+        {} if choice.point is None else walked.points[choice.point].parameters for choice in choices
     ]
+    searches = walked.searches
     return pl.DataFrame(
         [
             pl.Series("split", range(len(choices)), pl.Int32),
@@ -328,5 +332,7 @@ def splits_frame(plan: Plan, walked: Walked) -> pl.DataFrame:
             *parameter_columns(parameters),
             pl.Series("trained", [choice.trained for choice in choices], pl.Float64),
             pl.Series("tested", [choice.tested for choice in choices], pl.Float64),
+            *([pl.Series("run", [each.run_id for each in searches])] if searches else []),
+            *([pl.Series("tried", [each.tried for each in searches])] if searches else []),
         ]
     )

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from trading_runtime.results.calendar import Calendar, Interval
     from trading_runtime.results.statistics import Samples
 
+_ZERO = Decimal(0)
 _FIFTY_DIGITS = decimal.Context(prec=50, rounding=decimal.ROUND_HALF_EVEN)
 
 DAILY_RETURNS = "daily_returns"
@@ -150,26 +151,50 @@ def chained_curve(outcomes: Iterable[TaskOutcome]) -> list[CurvePoint]:
     start of the later one. Each window is clipped to its data. The list is empty when there are no
     outcomes.
     """
-    curve: list[CurvePoint] = []
-    growth, profit, initial = Decimal(1), Decimal(0), Decimal(0)
+    shorter = _FIFTY_DIGITS.plus
     with decimal.localcontext(EXACT):
-        for group in _overlapping(map(_clipped, outcomes)):
+        return [
+            CurvePoint(ts, shorter(unit), stretch.before + value)
+            for stretch in _stretches(outcomes)
+            for (ts, value), unit in zip(stretch.samples, stretch.grown, strict=True)
+        ]
+
+
+class _Stretch(NamedTuple):
+    """A window, or several that overlap, as part of a point's curve."""
+
+    samples: Samples
+    grown: list[Decimal]
+    """Growth at each of the samples, in all digits that are carried."""
+    before: Decimal
+    """What earlier profits add to the equity."""
+
+
+def _stretches(outcomes: Iterable[TaskOutcome]) -> list[_Stretch]:
+    """Return the stretches of a point's curve, in order (see ``chained_curve``)."""
+    found: list[_Stretch] = []
+    growth, equity = Decimal(1), None
+    with decimal.localcontext(EXACT):
+        for group in _overlapping(outcomes):
             samples = _one_clock(group)
-            start = samples[0][1]
-            if not curve:
-                initial = start
+            start, end = samples[0][1], samples[-1][1]
+            before = _ZERO if equity is None else equity - start
             # What was lost cannot be reinvested: after a ruin the growth stays where it fell to.
-            grows = start > 0 and growth > 0
-            grown = [growth * value / start if grows else growth for _, value in samples]
-            # Fewer digits than are carried, so that growth that returns to a peak equals it.
-            shorter, before = _FIFTY_DIGITS.plus, initial + profit - start
-            curve += [
-                CurvePoint(ts, shorter(unit), before + value)
-                for (ts, value), unit in zip(samples, grown, strict=True)
-            ]
-            growth = grown[-1]
-            profit = curve[-1].equity - initial
-    return curve
+            unit = growth / start if start > 0 and growth > 0 else None
+            grown = [growth if unit is None else unit * value for _, value in samples]
+            found.append(_Stretch(samples, grown, before))
+            growth, equity = grown[-1], before + end
+    return found
+
+
+def _growth(stretches: Iterable[_Stretch]) -> list[tuple[int, Decimal]]:
+    # Fewer digits than are carried, so that growth that returns to a peak equals it.
+    shorter = _FIFTY_DIGITS.plus
+    return [
+        (ts, shorter(unit))
+        for stretch in stretches
+        for (ts, _), unit in zip(stretch.samples, stretch.grown, strict=True)
+    ]
 
 
 def point_days(outcomes: Iterable[TaskOutcome], calendar: Calendar) -> list[Interval]:
@@ -197,12 +222,13 @@ def point_returns(
 
 def _statistics(outcomes: Sequence[TaskOutcome], calendar: Calendar) -> dict[str, Any]:
     summaries = [outcome.summary or {} for outcome in outcomes]
-    curve = chained_curve(outcomes)
+    stretches = _stretches(outcomes)
+    initial = stretches[0].samples[0][1]
     trades = [trade for outcome in outcomes for trade in _within_window(outcome)]
     observed = [found for outcome in outcomes if (found := outcome.observed) is not None]
     days = point_days(outcomes, calendar)
     ruined = sum(bool(summary["ruined"]) for summary in summaries)
-    growth = [(moment.ts, moment.growth) for moment in curve]
+    growth = _growth(stretches)
     returns = daily_returns(growth, days)
     statistics: dict[str, Any] = curve_statistics(growth, returns, days, calendar)
     if ruined:
@@ -211,8 +237,8 @@ def _statistics(outcomes: Sequence[TaskOutcome], calendar: Calendar) -> dict[str
     counted = [name for name in COUNTS_WHERE_CHARGED if name in summaries[0]]
     with decimal.localcontext(EXACT):
         for name in (*SUMMED_MONEY, *charged):
-            statistics[name] = sum((Decimal(each[name]) for each in summaries), Decimal(0))
-        statistics["turnover"] = rounded(turnover(statistics["traded_value"], curve[0].equity))
+            statistics[name] = sum((Decimal(each[name]) for each in summaries), _ZERO)
+        statistics["turnover"] = rounded(turnover(statistics["traded_value"], initial))
     for name in (*SUMMED_MONEY, *charged):
         statistics[name] = money_text(statistics[name])
     statistics["exposure"] = rounded(
@@ -231,8 +257,8 @@ def _statistics(outcomes: Sequence[TaskOutcome], calendar: Calendar) -> dict[str
     }
 
 
-def _clipped(outcome: TaskOutcome) -> TaskOutcome:
-    return dataclasses.replace(outcome, equity=clipped(outcome.equity, outcome.observed))
+def _clipped(outcome: TaskOutcome) -> Samples:
+    return clipped(outcome.equity, outcome.observed)
 
 
 def _within_window(outcome: TaskOutcome) -> list[Trade]:
@@ -256,15 +282,15 @@ def _overlapping(outcomes: Iterable[TaskOutcome]) -> list[list[TaskOutcome]]:
     return groups
 
 
-def _one_clock(group: Sequence[TaskOutcome]) -> list[tuple[int, Decimal]]:
+def _one_clock(group: Sequence[TaskOutcome]) -> Samples:
     """Return the summed equity of accounts side by side, at every instant that any of them has."""
     if len(group) == 1:
-        return list(group[0].equity)
+        return _clipped(group[0])
     accounts: dict[tuple[str, ...], list[TaskOutcome]] = {}
     for outcome in group:
         accounts.setdefault(outcome.instruments, []).append(outcome)
     curves = [_one_account(successive) for successive in accounts.values()]
-    total = sum((curve[0][1] for curve in curves), Decimal(0))
+    total = sum((curve[0][1] for curve in curves), _ZERO)
     changes = sorted(
         (ts, after - before)
         for curve in curves
@@ -272,7 +298,7 @@ def _one_clock(group: Sequence[TaskOutcome]) -> list[tuple[int, Decimal]]:
     )
     clock: list[tuple[int, Decimal]] = []
     for ts, moved in itertools.groupby(changes, key=lambda change: change[0]):
-        total += sum((amount for _, amount in moved), Decimal(0))
+        total += sum((amount for _, amount in moved), _ZERO)
         clock.append((ts, total))
     return clock
 
@@ -280,7 +306,7 @@ def _one_clock(group: Sequence[TaskOutcome]) -> list[tuple[int, Decimal]]:
 def _one_account(successive: Sequence[TaskOutcome]) -> list[tuple[int, Decimal]]:
     """Return the equity of one account over its windows: initial equity and the profits since."""
     curve: list[tuple[int, Decimal]] = []
-    for outcome in successive:
-        shift = curve[-1][1] - outcome.equity[0][1] if curve else Decimal(0)
-        curve += ((ts, value + shift) for ts, value in outcome.equity)
+    for samples in map(_clipped, successive):
+        shift = curve[-1][1] - samples[0][1] if curve else _ZERO
+        curve += ((ts, value + shift) for ts, value in samples)
     return curve

@@ -60,7 +60,16 @@ if TYPE_CHECKING:
 
 _FEWEST_TASKS = 5_000
 """Below this, processes take longer to start than to read."""
-_POINTS_AT_ONCE = 20
+_TASKS_AT_ONCE = 2_000
+"""Tasks whose points are kept in one part."""
+_READING = {
+    # One thread in each: there are as many processes as processors.
+    "POLARS_MAX_THREADS": "1",
+    # Tables of many results are opened ahead: one by one, threads would wait for each other.
+    "POLARS_MAX_CONCURRENT_SCANS": "64",
+    "POLARS_NUM_READERS_PRE_INIT": "64",
+}
+"""How processes that read results decode tables."""
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -95,15 +104,14 @@ def _parts(plan: Plan, store: Store, files: RunFiles, count: int) -> Iterator[Ta
                 ],
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                # One thread in each: there are as many processes as processors.
-                env=os.environ | {"PYTHONPATH": search, "POLARS_MAX_THREADS": "1"},
+                env=os.environ | _READING | {"PYTHONPATH": search},
             )
             started.append((first, last, target, process))
         try:
             for first, last, target, process in started:
                 if process.wait() == 0:
                     with target.open("rb") as file:
-                        for _ in range(first, last, _POINTS_AT_ONCE):
+                        for _ in _some_points(plan, first, last):
                             yield pickle.load(file)  # noqa: S301 - written by our own process
                 else:
                     yield read_points(plan, TaskReader(plan, store, files), first, last)
@@ -113,6 +121,13 @@ def _parts(plan: Plan, store: Store, files: RunFiles, count: int) -> Iterator[Ta
                 process.wait()
 
 
+def _some_points(plan: Plan, first: int, last: int) -> Iterator[range]:
+    """Yield the points from ``first`` to before ``last`` in the parts that are read at once."""
+    size = max(1, _TASKS_AT_ONCE * len(plan.points) // len(plan.tasks))
+    for start in range(first, last, size):
+        yield range(start, min(start + size, last))
+
+
 def main() -> None:
     """Read the points that the command line names, and write the parts to the file it names."""
     gc.disable()
@@ -120,9 +135,8 @@ def main() -> None:
     plan = read_plan(Path(plan_file))
     reader = TaskReader(plan, Store(Path(results)), RunFiles(Path(run)))
     with Path(target).open("wb") as file:
-        for start in range(int(first), int(last), _POINTS_AT_ONCE):
-            end = min(start + _POINTS_AT_ONCE, int(last))
-            pickle.dump(read_points(plan, reader, start, end), file)
+        for some in _some_points(plan, int(first), int(last)):
+            pickle.dump(read_points(plan, reader, some.start, some.stop), file)
 
 
 @dataclass(frozen=True)
@@ -210,7 +224,8 @@ def _best_curves(
         return [], [], None
     # A second reader: the tables have what they need of these tasks already.
     reader = TaskReader(plan, store, files)
-    outcomes = list(reader.outcomes(reader.by_point[chosen.point]))
+    tasks = map(plan.tasks.__getitem__, plan.tasks.of_point(chosen.point))
+    outcomes = list(reader.outcomes(tasks))
     curve = chained_curve(outcomes)
     days = point_days(outcomes, Calendar.of_plan(plan))
     return curve, point_returns(curve, days), buy_and_hold(outcomes)

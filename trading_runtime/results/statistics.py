@@ -148,7 +148,7 @@ def task_statistics(
     ``observed``, which is ``None`` for a window without rows. Raises ``ValueError`` when ``equity``
     is empty or not in order of time.
     """
-    _check_order(equity)
+    _times(equity)
     positions = list(positions)
     with decimal.localcontext(EXACT):
         initial, final = equity[0][1], equity[-1][1]
@@ -179,7 +179,9 @@ def clipped(equity: Samples, observed: Observed | None) -> Samples:
     if observed is None:
         return equity
     first, last, _ = observed
-    return [(min(max(ts, first), last), value) for ts, value in equity]
+    return [
+        (ts if first <= ts <= last else min(max(ts, first), last), value) for ts, value in equity
+    ]
 
 
 def curve_statistics(
@@ -247,14 +249,14 @@ def daily_returns(equity: Samples, days: Sequence[Interval]) -> list[Decimal | N
     count is part of the next one that does. The first and the last day may be partial. A return
     that ends at or after the account's ruin is ``None``.
     """
-    _check_order(equity)
+    times = _times(equity)
     ruined_at = ruin(equity)
     returns: list[Decimal | None] = []
     place, before = 0, equity[0][1]
     with decimal.localcontext(EXACT):
         for day in itertools.chain.from_iterable(itertools.starmap(range, days)):
             midnight = (day + 1) * DAY
-            place = bisect_right(equity, midnight, place, key=_time)
+            place = bisect_right(times, midnight, place)
             after = equity[max(place - 1, 0)][1]
             sound = ruined_at is None or midnight < ruined_at
             returns.append(after / before - 1 if sound else None)
@@ -270,7 +272,7 @@ def maximum_drawdown(equity: Samples) -> Drawdown | None:
     the end. Of equally deep ones the first counts. ``None`` when equity starts at or below zero.
     Source: Magdon-Ismail and Atiya, "Maximum Drawdown", Risk 17(10), 2004.
     """
-    _check_order(equity)
+    _times(equity)
     peak_ts, peak = equity[0]
     if peak <= 0:
         return None
@@ -322,16 +324,15 @@ def _mean_money(value: Decimal) -> str:
     return money_text(TWELVE_DIGITS.plus(value))
 
 
-def _check_order(equity: Samples) -> None:
-    if not equity:
+def _times(equity: Samples) -> list[int]:
+    """Return the times of samples; raises ``ValueError`` unless they are in order."""
+    times = [ts for ts, _ in equity]
+    if not times:
         raise ValueError("equity has no samples")
-    for (before, _), (after, _) in itertools.pairwise(equity):
-        if after < before:
-            raise ValueError(f"equity is not in order of time: {after} after {before}")
-
-
-def _time(sample: tuple[int, Decimal]) -> int:
-    return sample[0]
+    if times != sorted(times):
+        before, after = next(pair for pair in itertools.pairwise(times) if pair[1] < pair[0])
+        raise ValueError(f"equity is not in order of time: {after} after {before}")
+    return times
 
 
 def _deeper(worst: Drawdown, peak: Decimal, low: Decimal, nanoseconds: int) -> Drawdown:

@@ -11,13 +11,20 @@ import hashlib
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import DataError
 from trading_runtime.planning.identity import task_id as task_id_of
+from trading_runtime.planning.identity import task_id_of_digests
 from trading_runtime.records.run_files import RunFiles
-from trading_runtime.records.task_manifest import MANIFEST, files_of, parse_manifest
+from trading_runtime.records.task_manifest import (
+    MANIFEST,
+    check_digest,
+    files_of,
+    inputs_digests,
+    parse_manifest,
+)
 from trading_runtime.results.packs import PackedTask, UnpackedTasks, stamp_of, write_packs
 from trading_runtime.results.task_places import (
     FILES,
@@ -34,7 +41,7 @@ from trading_runtime.storage.working_copy import FetchedCopy, InPlace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from trading_runtime.records.task_manifest import TaskManifest
+    from trading_runtime.records.task_manifest import ResultFile
     from trading_runtime.results.task_places import TaskPlace
     from trading_runtime.storage.object_store import ObjectStore
     from trading_runtime.storage.working_copy import WorkingCopy
@@ -72,7 +79,6 @@ class Store:
             self.place = str(Path(place).absolute())
         self.root = self.copy.root
         self._packs = UnpackedTasks(self.root / "unpacked")
-        self._digests: dict[tuple[str, Any, Any], tuple[Any, str]] = {}
 
     def run(self, run_id: str) -> RunFiles:
         """Return the files of a run with a checked id; in S3 without its pictures and logs."""
@@ -192,17 +198,17 @@ class Store:
             for name in FILES
         )
 
-    def read_reduced(self, task_id: str) -> dict[str, bytes]:
-        """Return what a summary reads of a result, manifest included, verified as by ``read_task``.
+    def read_reduced(self, task_id: str) -> tuple[dict[str, bytes], dict[str, ResultFile]]:
+        """Return what a summary reads of a result, and the files that its manifest states.
 
-        From a pack of the plan, where it has the result as it is stored.
+        Verified as by ``read_task``. From a pack of the plan, where it has the result as it is
+        stored.
         """
         if self._is_packed(task_id):
             with contextlib.suppress(DataError):
                 files = self._packs.read(task_id)
-                self._verify(task_id, files)
-                return files
-        return self.read_task(task_id)
+                return files, self._verify(task_id, files)
+        return self._read_whole(task_id)
 
     def pack(self, plan_digest: str, task_ids: Sequence[str]) -> dict[str, DataError]:
         """Read stored results back, verify every file, and pack what a summary reads of them.
@@ -247,19 +253,17 @@ class Store:
     def _is_packed(self, task_id: str) -> bool:
         return self._packs.has(task_id, self._tasks.stamp(task_id))
 
-    def _verify(self, task_id: str, files: Mapping[str, bytes]) -> None:
-        """Raise ``DataError`` unless a manifest is that of the task, and the files are its own."""
+    def _verify(self, task_id: str, files: Mapping[str, bytes]) -> dict[str, ResultFile]:
+        """Return the files that the manifest states.
+
+        Raises ``DataError`` unless it is that of the task, and ``files`` are its own.
+        """
         folder = self.root / task_folder(task_id)
         with _damages(folder):
-            stated = self._manifest(task_id, files[MANIFEST]).files
+            stated = _stated(task_id, files[MANIFEST])
             for name in files.keys() - {MANIFEST}:
                 _verified(folder / name, files[name], stated[name].sha256)
-
-    def _manifest(self, task_id: str, content: bytes) -> TaskManifest:
-        manifest = parse_manifest(content)
-        if self._id_of(manifest.inputs) != task_id:
-            raise ValueError("it is not the manifest of this task")
-        return manifest
+            return stated
 
     def stored_of(self, task_ids: Sequence[str]) -> set[str]:
         """Return which of a few tasks have complete stored results, as of now."""
@@ -296,30 +300,22 @@ class Store:
 
         Raises ``DataError`` when one is missing or damaged.
         """
-        stored = task_folder(task_id)
-        folder = f"{self.root}/{stored}"
+        return self._read_whole(task_id)[0]
+
+    def _read_whole(self, task_id: str) -> tuple[dict[str, bytes], dict[str, ResultFile]]:
+        stored_at = task_folder(task_id)
+        folder = f"{self.root}/{stored_at}"
         with _damages(Path(folder)):
-            self.copy.fetch(f"{stored}/{MANIFEST}")
+            self.copy.fetch(f"{stored_at}/{MANIFEST}")
             content = read_bytes(f"{folder}/{MANIFEST}")
-            manifest = self._manifest(task_id, content)
-            self.copy.fetch(*(f"{stored}/{name}" for name in manifest.files))
+            stated = _stated(task_id, content)
+            self.copy.fetch(*(f"{stored_at}/{name}" for name in stated))
             files = {
                 name: _read_verified(f"{folder}/{name}", file.sha256)
-                for name, file in manifest.files.items()
+                for name, file in stated.items()
             }
-        return files | {MANIFEST: content}
-
-    def _id_of(self, inputs: Mapping[str, Any]) -> str:
-        parts = []
-        for name in ("common", "partition"):
-            # The tasks of a run share these: their digests are computed once.
-            part = inputs[name]
-            key = (name, part.get("start"), part.get("end"))
-            known = self._digests.get(key)
-            if known is None or known[0] != part:
-                known = self._digests[key] = (part, digest(part))
-            parts.append(known[1])
-        return task_id_of(parts[0], inputs["config"], parts[1])
+        files[MANIFEST] = content
+        return files, stated
 
     def sound_manifest_digest(self, task_id: str) -> str | None:
         """Return the sha256 of a manifest that verifies, ``None`` unless files have their sizes."""
@@ -366,6 +362,22 @@ def open_store(place: str | Path) -> Store:
     if not is_s3(str(place)):
         refuse_other_address(str(place))
     return Store(place)
+
+
+def _stated(task_id: str, content: bytes) -> dict[str, ResultFile]:
+    """Return the files that a task's manifest states.
+
+    Raises ``ValueError`` unless it is intact, and the task's.
+    """
+    check_digest(content)
+    digests = inputs_digests(content)
+    if digests is not None and task_id_of_digests(*digests) == task_id:
+        return files_of(content)
+    manifest = parse_manifest(content)
+    common, config, partition = map(manifest.inputs.__getitem__, ("common", "config", "partition"))
+    if task_id_of(digest(common), config, digest(partition)) != task_id:
+        raise ValueError("it is not the manifest of this task")
+    return dict(manifest.files)
 
 
 def _read_verified(path: Path | str, sha256: str) -> bytes:

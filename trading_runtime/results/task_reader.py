@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
-from itertools import batched, islice
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
@@ -19,11 +20,12 @@ from trading_runtime.results.statistics import Trade
 from trading_runtime.results.task_table import TaskTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from decimal import Decimal
 
     from trading_runtime.records.plan import Plan, Task
     from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.records.task_manifest import ResultFile
     from trading_runtime.results.store import Store
 
 
@@ -70,7 +72,7 @@ def _parted[Item](items: Iterable[Item], rows: Sequence[int]) -> Iterator[list[I
     return (list(islice(left, count)) for count in rows)
 
 
-_AT_ONCE = 100
+_AT_ONCE, _BYTES_AT_ONCE = 400, 8_000_000
 """Results whose tables are decoded together: singly, opening them takes most of the time."""
 _TABLES = ("equity.parquet", "positions.parquet")
 
@@ -118,6 +120,18 @@ class TaskPart:
     failures: dict[str, TaskFailure]
 
 
+class _Content(NamedTuple):
+    """The files of a result that are decoded, and the rows that the manifest states of each."""
+
+    files: dict[str, bytes]
+    rows: dict[str, int]
+
+    @property
+    def bytes(self) -> int:
+        """The size of the files."""
+        return sum(map(len, self.files.values()))
+
+
 class TaskReader:
     """Reads the outcome of each task once, and keeps what the tables need of it."""
 
@@ -132,14 +146,20 @@ class TaskReader:
             )
             for item in plan.partitions
         }
-        self.by_point: dict[int, list[Task]] = {}
-        for task in plan.tasks:
-            self.by_point.setdefault(task.point, []).append(task)
+        self._plan = plan
         self._failed = {path.stem for path in files.failures.glob("*.json")}
         self.statuses: dict[str, str] = {}
         self.table = TaskTable()
         self.manifest_digests: dict[str, str] = {}
         self.failures: dict[str, TaskFailure] = {}
+
+    @functools.cached_property
+    def by_point(self) -> dict[int, list[Task]]:
+        """The tasks of each point."""
+        found: dict[int, list[Task]] = {}
+        for task in self._plan.tasks:
+            found.setdefault(task.point, []).append(task)
+        return found
 
     def part(self, rows: list[dict[str, Any]]) -> TaskPart:
         """Return what was read since the last part."""
@@ -156,26 +176,31 @@ class TaskReader:
 
     def outcomes(self, tasks: Iterable[Task]) -> Iterator[TaskOutcome]:
         """Yield the outcome of each task, and keep what the tables need of it."""
-        for some in batched(tasks, _AT_ONCE, strict=False):
-            yield from self._decoded(some, [self._content(task.task_id) for task in some])
+        read: list[tuple[Task, _Content | None]] = []
+        size = 0
+        for task in tasks:
+            content = self._content(task.task_id)
+            read.append((task, content))
+            size += 0 if content is None else content.bytes
+            if len(read) == _AT_ONCE or size > _BYTES_AT_ONCE:
+                yield from self._decoded(read)
+                read, size = [], 0
+        yield from self._decoded(read)
 
-    def _decoded(
-        self, tasks: Sequence[Task], contents: Sequence[Mapping[str, bytes] | None]
-    ) -> Iterator[TaskOutcome]:
-        whole = [content for content in contents if content is not None]
-        facts = [files_of(content[MANIFEST]) for content in whole]
+    def _decoded(self, read: Sequence[tuple[Task, _Content | None]]) -> Iterator[TaskOutcome]:
+        whole = [content for _, content in read if content is not None]
         equity, positions = (
-            ([content[name] for content in whole], [each[name].rows or 0 for each in facts])
+            ([content.files[name] for content in whole], [content.rows[name] for content in whole])
             for name in _TABLES
         )
         summaries = {
-            task.task_id: json.loads(content["summary.json"])
-            for task, content in zip(tasks, contents, strict=True)
+            task.task_id: json.loads(content.files["summary.json"])
+            for task, content in read
             if content is not None
         }
         self.table.add(summaries)
         tables = zip(equities(*equity), trades(*positions), strict=True)
-        for task, content in zip(tasks, contents, strict=True):
+        for task, content in read:
             identity = task.task_id
             of_task = (
                 task.partition,
@@ -187,21 +212,26 @@ class TaskReader:
             else:
                 yield TaskOutcome(*of_task, summaries[identity], *next(tables))
 
-    def _content(self, task_id: str) -> dict[str, bytes] | None:
+    def _content(self, task_id: str) -> _Content | None:
         """Return the verified files of a task that is ok, and note the status of any task."""
         content = None
         try:
             status = self._status(task_id)
             if status == OK:
-                content = self._read(task_id)
-                self.manifest_digests[task_id] = hashlib.sha256(content[MANIFEST]).hexdigest()
+                files, stated = self._read(task_id)
+                self.manifest_digests[task_id] = hashlib.sha256(files[MANIFEST]).hexdigest()
+                # All were verified; only these are decoded.
+                content = _Content(
+                    {name: files[name] for name in ("summary.json", *_TABLES)},
+                    {name: stated[name].rows or 0 for name in _TABLES},
+                )
         except DataError as error:
             status = Kind.DATA
             self.failures[task_id] = TaskFailure.of(task_id, Kind.DATA, str(error))
         self.statuses[task_id] = status
         return content
 
-    def _read(self, task_id: str) -> dict[str, bytes]:
+    def _read(self, task_id: str) -> tuple[dict[str, bytes], dict[str, ResultFile]]:
         try:
             return self._store.read_reduced(task_id)
         except DataError as error:

@@ -18,10 +18,14 @@ from trading_runtime.results.task_reader import TaskReader
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from trading_runtime.records.plan import Plan, PlannedObjective
+    from trading_runtime.records.plan import Plan, PlannedObjective, Point
     from trading_runtime.records.run_files import RunFiles
+    from trading_runtime.results.nested import SplitSearch
     from trading_runtime.results.points import CurvePoint, TaskOutcome
     from trading_runtime.results.store import Store
+
+
+_NO_SIZES = ("method", "nested", "split")
 
 
 class Split(NamedTuple):
@@ -44,7 +48,8 @@ class Choice(NamedTuple):
 
 SEEN_BY_THE_SEARCH = (
     "the search proposed its points by their results on all windows, those of the tests included, "
-    "so these tests are too kind to them; test on rows that it has not seen, such as a hold-out"
+    "so these tests are too kind to them; search inside the splits (validation.nested), or test on "
+    "rows that it has not seen, such as a hold-out"
 )
 """What is said of tests over the points of an adaptive search."""
 
@@ -57,11 +62,15 @@ class Windows:
         parameters: Mapping[int, Mapping[str, Any]],
         outcomes: Iterable[tuple[int, TaskOutcome]],
         calendar: Calendar,
+        bounds: Iterable[tuple[int, int]] = (),
     ) -> None:
-        """Take the parameters by point, and the outcome of each task with its point."""
+        """Take the parameters by point, and the outcome of each task with its point.
+
+        ``bounds`` are windows that may have no outcome.
+        """
         self.parameters = parameters
         self._calendar = calendar
-        found: dict[tuple[int, int], dict[int, list[TaskOutcome]]] = {}
+        found: dict[tuple[int, int], dict[int, list[TaskOutcome]]] = {each: {} for each in bounds}
         for point, outcome in outcomes:
             window = found.setdefault((outcome.start, outcome.end), {})
             window.setdefault(point, []).append(outcome)
@@ -70,17 +79,19 @@ class Windows:
         self._outcomes = [found[bounds] for bounds in self.bounds]
 
     @classmethod
-    def of_run(cls, plan: Plan, store: Store, files: RunFiles) -> Self:
+    def of_run(cls, plan: Plan, store: Store, files: RunFiles, whole: Plan | None = None) -> Self:
         """Read the stored results of a run, all of which must exist.
 
-        Raises ``UsageError`` when one is missing or failed.
+        ``whole`` is a plan whose windows are counted where the run has only some of them. Raises
+        ``UsageError`` when a result is missing or failed.
         """
         reader = TaskReader(plan, store, files)
         store.refresh(plan.task_ids)
         windows = cls(
             {point.index: point.parameters for point in plan.points},
             zip((task.point for task in plan.tasks), reader.outcomes(plan.tasks), strict=True),
-            Calendar.of_plan(plan),
+            Calendar.of_plan(whole or plan),
+            () if whole is None else windows_of(whole),
         )
         undone = sum(status != OK for status in reader.statuses.values())
         if undone:
@@ -121,6 +132,11 @@ class Windows:
     def path(self, chosen: Iterable[Choice]) -> dict[str, Any]:
         """Return the row of the test windows in succession, each with its chosen point."""
         return aggregate_point(-1, {}, self.tests(chosen), self._calendar)
+
+
+def windows_of(plan: Plan) -> list[tuple[int, int]]:
+    """Return start and end of each window of a plan, in order of time."""
+    return sorted({(partition.start, partition.end) for partition in plan.partitions})
 
 
 def walk_forward(  # noqa: PLR0913 - the names of skfolio
@@ -181,7 +197,7 @@ def splits_of(settings: Mapping[str, Any], windows: int) -> list[Split]:
 
     Raises ``UsageError`` when there are too few windows for one.
     """
-    asked = {name: value for name, value in settings.items() if name != "method"}
+    asked = {name: value for name, value in settings.items() if name not in _NO_SIZES}
     make = walk_forward if settings["method"] == "walk-forward" else combinatorial_purged
     splits = make(windows, **asked)
     if not splits or not all(split.train and split.test for split in splits):
@@ -190,6 +206,17 @@ def splits_of(settings: Mapping[str, Any], windows: int) -> list[Split]:
             "the data into more partitions"
         )
     return splits
+
+
+def split_of(settings: Mapping[str, Any], windows: int, number: int) -> Split:
+    """Return one of the splits that ``splits_of`` returns; raises ``UsageError`` as it does."""
+    splits = splits_of(settings, windows)
+    if number >= len(splits):
+        raise UsageError(
+            f"validation.split: {number}: the splits of {windows} windows are 0 to "
+            f"{len(splits) - 1}"
+        )
+    return splits[number]
 
 
 def choose(
@@ -228,9 +255,13 @@ class Walked(NamedTuple):
 
     bounds: Sequence[tuple[int, int]]
     """Start and end of each window, in order of time."""
+    points: Sequence[Point]
+    """Those that choices name."""
     choices: Sequence[Choice]
     curve: Sequence[CurvePoint]
     """Equity of the tests, one after the other."""
+    searches: Sequence[SplitSearch] = ()
+    """Those inside the splits, if they were searched."""
 
     def span(self, windows: Sequence[int]) -> tuple[int, int]:
         """Return start and end of successive windows."""
@@ -244,7 +275,7 @@ def walk_over(plan: Plan, store: Store, files: RunFiles, settings: Mapping[str, 
     """
     windows = Windows.of_run(plan, store, files)
     choices = choices_over(windows, settings, plan.objective)
-    return Walked(windows.bounds, choices, chained_curve(windows.tests(choices)))
+    return Walked(windows.bounds, plan.points, choices, chained_curve(windows.tests(choices)))
 
 
 class Stability(NamedTuple):

@@ -19,6 +19,7 @@ from trading_runtime.planning.plan import batches
 from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import PlannedPartition, PlannedTasks, Point, read_plan
 from trading_runtime.records.result import read_result
+from trading_runtime.results.calendar import Calendar
 from trading_runtime.results.validation import (
     Choice,
     Stretch,
@@ -26,6 +27,7 @@ from trading_runtime.results.validation import (
     choices_over,
     stability,
     window_stretches,
+    windows_of,
 )
 from trading_runtime.units import format_duration, format_instant
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.execution.preparation import PreparedRun
     from trading_runtime.records.plan import Plan
+    from trading_runtime.results.nested import Nested
     from trading_runtime.results.store import Store
     from trading_runtime.results.validation import Stability
 
@@ -60,15 +63,15 @@ class Source(NamedTuple):
         Raises ``UsageError`` when a task has no result, or the file does not exist.
         """
         files = store.run(run_id)
-        plan = read_plan(files.plan)
-        metadata = read_metadata(files)
-        if experiment is None and metadata is None:
-            raise UsageError(
-                f"{files.metadata}: there is none, which would name the experiment file; give "
-                "--experiment FILE"
-            )
-        loaded = load_experiment(experiment or (metadata.experiment_file if metadata else ""))
+        plan, loaded = read_plan(files.plan), experiment_of_run(store, run_id, experiment)
         return cls(store, run_id, plan, loaded, Windows.of_run(plan, store, files))
+
+    @classmethod
+    def without_results(cls, store: Store, run_id: str, loaded: LoadedExperiment) -> Source:
+        """Return a run with its windows, and none of its results."""
+        plan = read_plan(store.run(run_id).plan)
+        windows = Windows({}, (), Calendar.of_plan(plan), windows_of(plan))
+        return cls(store, run_id, plan, loaded, windows)
 
     def best(self) -> int:
         """Return the run's best point; raises ``UsageError`` when it names none."""
@@ -83,6 +86,23 @@ class Source(NamedTuple):
         if point not in range(last + 1):
             raise UsageError(f"--point {point}: the run's points are 0 to {last}")
         return point
+
+
+def experiment_of_run(
+    store: Store, run_id: str, experiment: Path | None = None
+) -> LoadedExperiment:
+    """Load the experiment of a run: from ``experiment``, or from where its metadata say.
+
+    Raises ``UsageError`` when the file does not exist.
+    """
+    files = store.run(run_id)
+    metadata = read_metadata(files)
+    if experiment is None and metadata is None:
+        raise UsageError(
+            f"{files.metadata}: there is none, which would name the experiment file; give "
+            "--experiment FILE"
+        )
+    return load_experiment(experiment or (metadata.experiment_file if metadata else ""))
 
 
 class Continuous(NamedTuple):
@@ -155,13 +175,18 @@ def prepare_same(source: Source, experiment: Experiment, workers: int | None) ->
     """
     loaded = dataclasses.replace(source.loaded, experiment=experiment)
     prepared = prepare_loaded(loaded, workers, store=source.store)
-    if prepared.plan.common.content != source.plan.common.content:
+    refuse_other_code(source, prepared.plan)
+    return prepared
+
+
+def refuse_other_code(source: Source, plan: Plan) -> None:
+    """Raise ``UsageError`` when code, settings or versions are no longer those of the run."""
+    if plan.common.content != source.plan.common.content:
         raise UsageError(
             f"run {source.run_id!r}: its experiment, code or versions are not those of the run any "
             "more; 'trading-runtime why' says what differs; use what the run used, or run the "
             "experiment again"
         )
-    return prepared
 
 
 def _prepared(source: Source, stretch: Stretch, workers: int | None) -> PreparedRun:
@@ -260,6 +285,8 @@ class Validated(NamedTuple):
     """The result of choosing on some windows and testing on others."""
 
     choices: list[Choice]
+    points: Sequence[Point]
+    """Those that choices name."""
     stability: Stability
     tested: Mapping[str, Any]
     """Statistics of the chained test windows, each with its chosen point."""
@@ -267,8 +294,13 @@ class Validated(NamedTuple):
     """The same path as continuous tasks; ``None`` when tests do not form a path through time."""
     run_id: str | None
     computed: int
+    """Continuous tasks that were computed."""
     seen_by_search: bool
     """Whether an adaptive search proposed the points, by their results on the tests as well."""
+    nested: Nested | None
+    """The searches inside the splits, if they were searched."""
+    computed_inside: int = 0
+    """Tasks of these searches, and of their tests, that were computed."""
 
 
 def validate(source: Source, settings: Mapping[str, Any], **how: Any) -> Validated:
@@ -277,18 +309,46 @@ def validate(source: Source, settings: Mapping[str, Any], **how: Any) -> Validat
     Raises ``UsageError`` when there are too few windows, or no point has a value.
     """
     choices = choices_over(source.windows, settings, source.plan.objective)
+    return judged(source, choices, settings, **how)
+
+
+def judged(
+    source: Source,
+    choices: list[Choice],
+    settings: Mapping[str, Any],
+    nested: Nested | None = None,
+    **how: Any,
+) -> Validated:
+    """Judge what was chosen in each split, and run the chosen path.
+
+    ``source`` has the points that choices name, and their results on the tests. Raises
+    ``UsageError`` when no point has a value.
+    """
     if all(choice.point is None for choice in choices):
-        raise UsageError(
-            f"validation: {source.plan.objective.metric} is undefined for every point on the "
-            "windows to train on; use larger ones, or another objective"
-        )
-    facts = stability(choices)
-    tested = source.windows.path(choices)
+        raise no_value(source)
     asked = source.loaded.experiment.search
-    seen = asked is not None and asked.is_adaptive
+    found = Validated(
+        choices,
+        source.plan.points,
+        stability(choices),
+        source.windows.path(choices),
+        continuous=None,
+        run_id=None,
+        computed=0,
+        seen_by_search=nested is None and asked is not None and asked.is_adaptive,
+        nested=nested,
+    )
     if settings["method"] != "walk-forward":
-        return Validated(choices, facts, tested, None, None, 0, seen)
+        return found
     path = window_stretches(source.windows, choices)
     ran = run_continuously(source, path, "walk-forward", **how)
     # The merged run has a window for each period, with the one point chosen for it.
-    return Validated(choices, facts, tested, ran.windows.all(), ran.run_id, ran.computed, seen)
+    return found._replace(continuous=ran.windows.all(), run_id=ran.run_id, computed=ran.computed)
+
+
+def no_value(source: Source) -> UsageError:
+    """Return the error of a validation that can choose in no split."""
+    return UsageError(
+        f"validation: {source.plan.objective.metric} is undefined for every point on the windows "
+        "to train on; use larger ones, or another objective"
+    )

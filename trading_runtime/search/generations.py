@@ -35,11 +35,6 @@ class CheckedSearch(NamedTuple):
     """The first generation that differs; the later ones follow from it."""
 
 
-def generation_id(run_id: str, number: int) -> str:
-    """Return the id of the run that computes a generation."""
-    return f"{run_id}-g{number:02}"
-
-
 def name_of(run_id: str, number: int) -> str:
     """Return the name of a generation's file in a store."""
     return f"runs/{run_id}/search/{number:03}.json"

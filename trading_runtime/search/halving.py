@@ -8,19 +8,19 @@ Identification and Hyperparameter Optimization", AISTATS 2016.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.planning.plan import batches
-from trading_runtime.records.plan import PlannedTasks, read_plan
+from trading_runtime.planning.plan import with_tasks
+from trading_runtime.records.plan import read_plan
 from trading_runtime.records.result import read_result
+from trading_runtime.records.run_files import generation_id
 from trading_runtime.results.run_records import read_table
+from trading_runtime.results.validation import windows_of
 from trading_runtime.search.asking import SearchInputs, Space, ask
 from trading_runtime.search.generations import (
     CheckedSearch,
-    generation_id,
     name_of,
     read_generation,
     refuse_other_points,
@@ -76,7 +76,7 @@ class Halving(Search):
         """``plan`` has all windows; raises ``UsageError`` when the rungs exceed the budget."""
         super().__init__(store, run_id, inputs)
         self._asked = ask(self.space, inputs, 0, [])
-        self._windows = _windows(plan)
+        self._windows = windows_of(plan)
         self._rungs = rungs_of(len(self._asked), len(self._windows), inputs.search.eta)
         _check_budget(inputs, self._rungs)
 
@@ -102,7 +102,8 @@ class Halving(Search):
         kept = window_order(len(self._windows))[: self._rungs[self.generations].windows]
         if len(kept) == len(self._windows):
             return plan
-        return _on(plan, {self._windows[place] for place in kept}, workers)
+        windows = {self._windows[place] for place in kept}
+        return with_tasks(plan, lambda _, window: window in windows, workers)
 
     @property
     def how(self) -> str:
@@ -170,28 +171,6 @@ def _best(
         return value is None, 0.0 if value is None else sign * value, place
 
     return [asked[place] for place in sorted(sorted(range(len(asked)), key=rank)[:count])]
-
-
-def _windows(plan: Plan) -> list[tuple[int, int]]:
-    return sorted({(partition.start, partition.end) for partition in plan.partitions})
-
-
-def _on(plan: Plan, windows: set[tuple[int, int]], workers: int) -> Plan:
-    """Return the plan with the tasks of some windows alone."""
-    kept = [item for item in plan.partitions if (item.start, item.end) in windows]
-    place = {item.index: number for number, item in enumerate(kept)}
-    tasks = [
-        task._replace(partition=place[task.partition])
-        for task in plan.tasks
-        if task.partition in place
-    ]
-    return dataclasses.replace(
-        plan,
-        partitions=tuple(dataclasses.replace(item, index=place[item.index]) for item in kept),
-        days=None,
-        tasks=PlannedTasks(tasks),
-        batches=batches([task.cached for task in tasks], workers),
-    )
 
 
 def _check_budget(inputs: SearchInputs, rungs: Sequence[Rung]) -> None:

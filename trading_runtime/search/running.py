@@ -47,10 +47,12 @@ def run_search(  # noqa: PLR0913 - what a run is started with
     show_progress: bool,
     prestarted: PrestartedWorker,
     allow_incomplete: bool,
+    is_inside: bool = False,
 ) -> Searched:
     """Search as the experiment says, then run the points that the search ends with.
 
-    The same run id resumes where it ended. Raises what ``LocalRun.execute`` raises, and
+    A search that is inside a split of another run keeps its workers for the next one, and has no
+    report. The same run id resumes where it ended. Raises what ``LocalRun.execute`` raises, and
     ``UsageError`` when the method cannot search this space, or when the run id belongs to another
     search.
     """
@@ -70,11 +72,13 @@ def run_search(  # noqa: PLR0913 - what a run is started with
         if show_progress:
             sys.stderr.write(f"{search.progress}\n")
     planned = planned_for(prepared, search, search.last_asked(), prestarted.check)
-    prestarted.keeps = False
-    if not planned.plan.uncached:
+    prestarted.keeps = is_inside
+    if not is_inside and not planned.plan.uncached:
         prestarted.end_idle()
     show_progress = show_progress and bool(planned.plan.uncached)
-    run = LocalRun(planned, run_id, should_stop, show_progress, prestarted)
+    run = LocalRun(
+        *(planned, run_id, should_stop, show_progress, prestarted), has_report=not is_inside
+    )
     last = run.execute(allow_incomplete=allow_incomplete)
     outcome = dataclasses.replace(
         last, computed=computed + last.computed, seconds=seconds + last.seconds

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import UsageError
+from trading_runtime.records.run_files import generation_id
 from trading_runtime.results.front import non_dominated
 from trading_runtime.search.asking import Evaluated, SearchInputs, Space, ask, check_search_plan
 from trading_runtime.search.generations import (
-    generation_id,
     keep_generation,
     read_generation,
     refuse_other_search,

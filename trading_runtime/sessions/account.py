@@ -2,10 +2,12 @@
 
     accounts/<deployment>/state.json    what it holds, as last saved
     accounts/<deployment>/lease.json    who has it, with a number that grows with each holder
+    accounts/<venue>-<id>/lease.json    the same for an account at a venue
 
-A lease says who may trade. On a disk the lock ends with the process; in S3 a lease expires unless
-it is renewed. A session that finds a larger number in it than its own has lost the account, and
-sends nothing more.
+A lease says who may trade. On a disk a lock beside it ends with the process; in S3 a lease expires
+unless it is renewed. A session that finds a larger number in it than its own has lost the account,
+and sends nothing more. One that trades at a venue has two: the account there may be shared by
+deployments, and its state is kept by the deployment's name.
 
 Clocks of machines are set, and differ. So a holder counts by a clock that cannot be set, and a
 session that wants another's lease waits to see that it is not renewed, whatever its time says.
@@ -33,7 +35,6 @@ from trading_runtime.units import steady_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from trading_runtime.records.account import AccountState
     from trading_runtime.records.journal import JournalEntry
@@ -51,24 +52,141 @@ def encoded(saved: Mapping[str, bytes]) -> dict[str, str]:
     return {key: base64.b64encode(value).decode() for key, value in saved.items()}
 
 
+class _Lease:
+    """Says which session has a place below ``accounts``: a deployment's name, or an account."""
+
+    def __init__(self, store: Store, place: str, taken: Callable[[str | None], UsageError]) -> None:
+        """``taken`` makes the error for a place that a session has."""
+        self.place = place
+        self._objects, self._brief = store.objects, store.objects.brief()
+        self._name = f"accounts/{place}/lease.json"
+        self._path = store.root / "accounts" / place / "lock"
+        self._taken = taken
+        self._expires = not store.objects.has_file_locks
+        self._token = 0
+        self._holder = uuid.uuid4().hex
+        self._session = self._version = ""
+        self._renewed = 0.0
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold a lock on the disk, which ends with the process: nobody waits after ``kill -9``."""
+        with storage_errors(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            handle = open_lock(self._path)
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise self._taken_now() from error
+            yield
+
+    def free(self) -> tuple[LeaseRecord, str] | None:
+        """Return the lease once it is free; raises ``UsageError`` when its holder renews it.
+
+        Its holder may send orders until ``_LEASE_SECONDS`` after the last renewal. This machine's
+        clock may differ from the holder's, so the storage says how long ago that was.
+        """
+        there = self.read()
+        if there is None or not self._expires:
+            return there
+        lease, version = there
+        age = self._objects.age(self._name) if lease.until else None
+        unrenewed = max((age or 0.0) - AGE_INEXACT_SECONDS, 0.0)
+        deadline = steady_seconds() + _LEASE_SECONDS - unrenewed
+        while lease.until:
+            if steady_seconds() > deadline:
+                break
+            time.sleep(_CHECK_SECONDS)
+            there = self.read()
+            if there is None:
+                return None
+            if there[1] != version and there[0].until:
+                raise self._taken(there[0].session)
+            lease, version = there
+        return lease, version
+
+    def take(self, session: str, there: tuple[LeaseRecord, str] | None) -> None:
+        """Take the lease, which was found free; raises ``UsageError`` if another was faster."""
+        self._session = session
+        self._token = 1 if there is None else (there[0].token or 0) + 1
+        self._renewed = steady_seconds()
+        content = self._content(_LEASE_SECONDS)
+        if there is None:
+            version = self._objects.create(self._name, content)
+        else:
+            version = self._objects.replace(self._name, content, there[1])
+        if version is None:
+            raise self._taken_now()
+        self._version = version
+
+    def release(self) -> None:
+        """Leave the place to the next session; a renewal may be under way in another thread."""
+        for _ in range(_RELEASES):
+            if self._objects.replace(self._name, self._content(None), self._version):
+                return
+            there = self.read()
+            if there is None or not self._is_ours(there[0]):
+                return
+            self._version = there[1]
+
+    def check(self, now: float) -> None:
+        """Raise ``LeaseLostError`` when another session has it; renew it when that is due."""
+        if now - self._renewed > _LEASE_SECONDS / 3:
+            content = self._content(_LEASE_SECONDS)
+            version = self._brief.replace(self._name, content, self._version)
+            if version is not None:
+                self._renewed, self._version = now, version
+                return
+        there = read_lease(self._brief, self._name)
+        if there is None or not self._is_ours(there[0]):
+            taker = None if there is None else there[0].session
+            raise LeaseLostError(
+                f"session {taker!r} has taken the account of {self.place!r}: this one sends "
+                "nothing more"
+            )
+        self._version = there[1]
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether another session may have it by now."""
+        return self._expires and steady_seconds() - self._renewed > _LEASE_SECONDS
+
+    def read(self) -> tuple[LeaseRecord, str] | None:
+        """Return the lease as it is in the storage, and its version; ``None`` without one."""
+        return read_lease(self._objects, self._name)
+
+    def _is_ours(self, lease: LeaseRecord) -> bool:
+        return (lease.token, lease.holder) == (self._token, self._holder)
+
+    def _taken_now(self) -> UsageError:
+        there = self.read()
+        return self._taken(there[0].session if there is not None and there[0].until else None)
+
+    def _content(self, seconds: float | None) -> bytes:
+        """Return the lease, held for so many seconds, or released."""
+        return LeaseRecord(
+            token=self._token,
+            holder=self._holder,
+            session=self._session,
+            until=0.0 if seconds is None else time.time() + seconds,
+        ).to_json()
+
+
 class SessionAccount:
     """The account of one deployment."""
 
     def __init__(self, store: Store, name: str, at_venue: str | None = None) -> None:
         """``at_venue`` names an account at a venue, which deployments may share: one at a time."""
         self._store = store
-        self._brief = store.objects.brief()
         self.name = name
-        self._place = at_venue or name
         self._state = f"accounts/{name}/state.json"
         self._instruments = f"accounts/{name}/instruments.json"
-        self._lease = f"accounts/{self._place}/lease.json"
-        self._token = 0
-        self._holder = uuid.uuid4().hex
-        self._session = self._version = ""
-        self._renewed = self._checked = 0.0
+        self._leases = [_Lease(store, name, self._name_taken)]
+        if at_venue is not None and at_venue != name:
+            self._leases.insert(0, _Lease(store, at_venue, self._account_taken))
+        self._checked = 0.0
         self._is_leaving = False
-        self._expires = not store.objects.has_file_locks
 
     @contextlib.contextmanager
     def held(self, session: str, patience: float = 0.0) -> Iterator[None]:
@@ -94,47 +212,16 @@ class SessionAccount:
                 self.release()
 
     def _take(self, session: str, leaving: contextlib.ExitStack) -> None:
-        if not self._expires:
-            # It ends with the process: after 'kill -9' no one has to wait for a lease to expire.
-            leaving.enter_context(self._locked(self._place))
-            if self._place != self.name:
-                # Its state is kept by the deployment's name.
-                leaving.enter_context(self._locked(self.name))
-        there = self._read_lease()
-        if self._expires and there is not None:
-            there = self._watched(*there)
-        self._session = session
-        self._token = 1 if there is None else (there[0].token or 0) + 1
-        self._renewed = steady_seconds()
-        content = self._content(_LEASE_SECONDS)
-        if there is None:
-            version = self._store.objects.create(self._lease, content)
-        else:
-            version = self._store.objects.replace(self._lease, content, there[1])
-        if version is None:  # another was faster
-            raise self._taken_by_lease()
-        self._version = version
-
-    def _watched(self, lease: LeaseRecord, version: str) -> tuple[LeaseRecord, str] | None:
-        """Return the lease once it is free; raises ``UsageError`` when its holder renews it.
-
-        Its holder may send orders until ``_LEASE_SECONDS`` after the last renewal. This machine's
-        clock may differ from the holder's, so the storage says how long ago that was.
-        """
-        age = self._store.objects.age(self._lease) if lease.until else None
-        unrenewed = max((age or 0.0) - AGE_INEXACT_SECONDS, 0.0)
-        deadline = steady_seconds() + _LEASE_SECONDS - unrenewed
-        while lease.until:
-            if steady_seconds() > deadline:
-                break
-            time.sleep(_CHECK_SECONDS)
-            there = self._read_lease()
-            if there is None:
-                return None
-            if there[1] != version and there[0].until:
-                raise self._taken(there[0].session)
-            lease, version = there
-        return lease, version
+        if self._store.objects.has_file_locks:
+            for lease in self._leases:
+                leaving.enter_context(lease.locked())
+        # Before one is taken: to see that the other is free may take longer than it lasts.
+        found = [lease.free() for lease in self._leases]
+        with contextlib.ExitStack() as taken:
+            for lease, there in zip(self._leases, found, strict=True):
+                lease.take(session, there)
+                taken.callback(lease.release)
+            taken.pop_all()
 
     def release(self) -> None:
         """Leave the account to the next session; nothing is sent from here on.
@@ -142,16 +229,8 @@ class SessionAccount:
         A renewal may be under way in another thread, but none begins from here on.
         """
         self._is_leaving = True
-        for _ in range(_RELEASES):
-            if self._store.objects.replace(self._lease, self._content(None), self._version):
-                return
-            there = self._read_lease()
-            if there is None or not self._is_ours(there[0]):
-                return
-            self._version = there[1]
-
-    def _is_ours(self, lease: LeaseRecord) -> bool:
-        return (lease.token, lease.holder) == (self._token, self._holder)
+        for lease in self._leases:
+            lease.release()
 
     def check(self) -> None:
         """Raise ``LeaseLostError`` when another session has since taken the account.
@@ -164,21 +243,9 @@ class SessionAccount:
         if now - self._checked < _CHECK_SECONDS:
             return
         self._refuse_leaving()
-        if now - self._renewed > _LEASE_SECONDS / 3:
-            content = self._content(_LEASE_SECONDS)
-            version = self._brief.replace(self._lease, content, self._version)
-            if version is not None:
-                self._checked = self._renewed = now
-                self._version = version
-                return
-        there = read_lease(self._brief, self._lease)
-        if there is None or not self._is_ours(there[0]):
-            taker = None if there is None else there[0].session
-            raise LeaseLostError(
-                f"session {taker!r} has taken the account of {self.name!r}: this "
-                "one sends nothing more"
-            )
-        self._checked, self._version = now, there[1]
+        for lease in self._leases:
+            lease.check(now)
+        self._checked = now
 
     def fence(self) -> None:
         """Raise ``LeaseLostError`` when another session may have taken the account by now.
@@ -201,7 +268,7 @@ class SessionAccount:
             )
 
     def _is_expired(self) -> bool:
-        return self._expires and steady_seconds() - self._renewed > _LEASE_SECONDS
+        return any(lease.is_expired for lease in self._leases)
 
     def read(self) -> AccountState | None:
         """Return what the account holds, ``None`` when it has no history.
@@ -253,40 +320,22 @@ class SessionAccount:
         files = self._store.run(state.session)
         return without_repeated_fills(entries_of(files.journals, "session-"))
 
-    def _locked(self, place: str) -> contextlib.AbstractContextManager[None]:
-        taken = self._taken_by_lease if place == self._place else self._taken_by_name
-        return _file_lock(self._store.root / "accounts" / place / "lock", taken)
-
-    def _taken_by_name(self) -> UsageError:
+    def _account_taken(self, session: str | None) -> UsageError:
         return UsageError(
-            f"another session of a deployment named {self.name!r} is running: stop that one first, "
-            "or give the deployment another name"
+            f"the account of {self._leases[0].place!r} is in use by {_named(session)}: one session "
+            "trades it at a time; stop that one first, or give the deployment another account"
         )
 
-    def _taken_by_lease(self) -> UsageError:
-        there = self._read_lease()
-        if self._place == self.name and (there is None or not there[0].until):
-            return self._taken_by_name()  # it trades at a venue
-        return self._taken(None if there is None else there[0].session)
-
-    def _taken(self, session: str | None) -> UsageError:
+    def _name_taken(self, session: str | None) -> UsageError:
         return UsageError(
-            f"the account of {self._place!r} is in use by session {session!r}: one session trades "
-            "it at a time; stop that one first, or give the deployment another "
-            f"{'name' if self._place == self.name else 'account'}"
+            f"the account of {self.name!r} is in use by {_named(session)}: one session of a "
+            "deployment's name runs at a time; stop that one first, or give the deployment another "
+            "name"
         )
 
-    def _read_lease(self) -> tuple[LeaseRecord, str] | None:
-        return read_lease(self._store.objects, self._lease)
 
-    def _content(self, seconds: float | None) -> bytes:
-        """Return the lease, held for so many seconds, or released."""
-        return LeaseRecord(
-            token=self._token,
-            holder=self._holder,
-            session=self._session,
-            until=0.0 if seconds is None else time.time() + seconds,
-        ).to_json()
+def _named(session: str | None) -> str:
+    return "another session" if session is None else f"session {session!r}"
 
 
 def without_repeated_fills(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
@@ -302,16 +351,3 @@ def without_repeated_fills(entries: Iterable[JournalEntry]) -> list[JournalEntry
             seen.add(fill)
         found.append(entry)
     return found
-
-
-@contextlib.contextmanager
-def _file_lock(path: Path, taken: Callable[[], UsageError]) -> Iterator[None]:
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = open_lock(path)
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise taken() from error
-        yield

@@ -1,4 +1,4 @@
-"""The HTTP server of a session: whether it is alive, whether it may trade, and its status."""
+"""Whether a session is alive, whether it may trade, and its status, told by an HTTP server."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
+import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +25,38 @@ _STUCK_SECONDS = 2.0
 """An event loop that has not turned for so long is stuck."""
 _PATHS = ("/healthz", "/readyz", "/status")
 _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+
+
+_TURN_SECONDS = 0.1
+_MOST_COUNTED = 1.0
+"""What counts at most between two looks at a loop: a suspended process has not waited."""
+
+
+class LoopTurns:
+    """Whether an event loop turns, as other threads see it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last = self._seen = self._looked = clock()
+        self._waited = 0.0
+
+    async def note(self) -> None:
+        """Note its turns, in that loop, until this is cancelled."""
+        while True:
+            self._last = self._clock()
+            await asyncio.sleep(_TURN_SECONDS)
+
+    def silent(self) -> float:
+        """Return how many seconds ago it last turned."""
+        return self._clock() - self._last
+
+    def waited(self) -> float:
+        """Return for how many seconds of this process it has not turned, as of this look."""
+        now = self._clock()
+        passed = min(now - self._looked, _MOST_COUNTED)
+        self._waited = 0.0 if self._last != self._seen else self._waited + passed
+        self._seen, self._looked = self._last, now
+        return self._waited
 
 
 class Health(NamedTuple):

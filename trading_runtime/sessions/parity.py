@@ -88,7 +88,8 @@ class Parity:
     def verdict(self) -> str:
         """The comparison in a sentence."""
         return (
-            f"{'parity' if self.holds else 'no parity'}: {self.exact} fills exact, "
+            f"{'parity' if self.holds else 'no parity'} with a backtest of the same rows: "
+            f"{self.exact} fills exact, "
             f"{len(self.one_row_apart)} one row apart, "
             f"{len(self.only_session) + len(self.only_backtest)} unexplained "
             f"({self.session_fills} of the session, {self.backtest_fills} of the backtest)"

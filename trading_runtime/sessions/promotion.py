@@ -22,6 +22,7 @@ from trading_runtime.records.result import read_result
 from trading_runtime.records.session_events import PointPromoted
 from trading_runtime.results.judgement import deflated, drawn_points, judge
 from trading_runtime.results.ledger import trials_with
+from trading_runtime.results.nested import read_tested
 from trading_runtime.results.reduction import read_points
 from trading_runtime.results.run_records import read_table
 from trading_runtime.results.task_reader import TaskReader
@@ -187,15 +188,7 @@ class _Judged:
             yield from self._luck(gates, result)
         least = gates.min_out_of_sample_return
         if least is not None:
-            found = self._out_of_sample()
-            search = self.experiment.search
-            if search is not None and search.is_adaptive:
-                yield (f"promotion.min_out_of_sample_return cannot be judged: {SEEN_BY_THE_SEARCH}")
-            elif found is None or Decimal(str(found)) < least:
-                yield (
-                    f"an out-of-sample return of {found}, promotion.min_out_of_sample_return is "
-                    f"{least}"
-                )
+            yield from self._out_of_sample(least)
         if gates.max_fragile is not None:
             failed = fragile()
             if len(failed) > gates.max_fragile:
@@ -228,15 +221,31 @@ class _Judged:
                     f"a probability of overfitting of {found}, promotion.max_overfitting is {most}"
                 )
 
-    def _out_of_sample(self) -> float | None:
-        """Return what the tests of the experiment's walk-forward returned, one after the other."""
-        asked = self.experiment.validation
+    def _out_of_sample(self, least: Decimal) -> Iterator[str]:
+        """Judge what the tests of the experiment's walk-forward returned, one after the other."""
+        asked, search = self.experiment.validation, self.experiment.search
         if asked is None:  # the experiment file is refused without one
-            return None
-        windows = Windows.of_run(self.plan, self.store, self.files)
-        choices = choices_over(windows, asked.model_dump(), self.plan.objective)
+            return
+        settings = asked.model_dump()
+        cannot = "promotion.min_out_of_sample_return cannot be judged"
+        if asked.nested:
+            try:
+                tested = read_tested(self.store, self.files.folder.name, self.plan, settings)
+            except UsageError as error:
+                yield f"{cannot}: {error}"
+                return
+            windows, choices = tested.windows, tested.choices
+        elif search is not None and search.is_adaptive:
+            yield f"{cannot}: {SEEN_BY_THE_SEARCH}"
+            return
+        else:
+            windows = Windows.of_run(self.plan, self.store, self.files)
+            choices = choices_over(windows, settings, self.plan.objective)
         found: float | None = windows.path(choices)["return"]
-        return found
+        if found is None or Decimal(str(found)) < least:
+            yield (
+                f"an out-of-sample return of {found}, promotion.min_out_of_sample_return is {least}"
+            )
 
 
 @dataclass(frozen=True)

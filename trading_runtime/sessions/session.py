@@ -46,6 +46,7 @@ from trading_runtime.runs.opening import acquire_run
 from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import breakdown, completion
 from trading_runtime.sessions.account import SessionAccount
+from trading_runtime.sessions.event_loop import PromptLoop
 from trading_runtime.sessions.origin import check_origin
 from trading_runtime.sessions.preparation import arrived_window, copied_window, cut_window
 from trading_runtime.sessions.recording import SessionRecords
@@ -57,7 +58,7 @@ from trading_runtime.storage.scratch import remove_abandoned_scratch
 from trading_runtime.units import day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from trading_runtime.engine.strategy.loading import LoadedStrategy
@@ -95,6 +96,8 @@ class SessionOutcome:
     """``None`` when no row came."""
     kept: Path | None = None
     """The folder with what could not be stored, if the storage did not answer at the end."""
+    left: Sequence[str] = ()
+    """Orders, by id, and positions that should be gone and are still there."""
 
 
 def kept_advice(store: Store, run_id: str, kept: Path) -> str:
@@ -165,6 +168,7 @@ class Session:
             time.monotonic() - started,
             result,
             kept,
+            self._trading.left,
         )
 
     def _executed(self, started: float) -> tuple[Ending, RunResult | None]:
@@ -346,7 +350,7 @@ class Session:
 
     @staticmethod
     def _traded_to_the_end(trading: Trading) -> Ending:
-        runner = asyncio.Runner()
+        runner = asyncio.Runner(loop_factory=PromptLoop)
         try:
             return runner.run(trading.run())
         finally:
@@ -363,20 +367,25 @@ class Session:
             return VenueNode(inputs, loaded, replay, self._records, execution, saved)
         return PaperNode(inputs, loaded, replay, self._records, balances, saved)
 
-    def _flush(self) -> list[Path]:
-        """Write the tables as they are now, so that they survive a killed session."""
+    def _flush(self) -> Callable[[], None]:
+        """Return what stores the tables as they are now, so that they survive a killed session."""
         before = set(sys.modules)
         from trading_runtime.results.artifacts import table_bytes
 
-        written = []
+        contents = {}
         with contextlib.suppress(DataError):
-            tables = self._node.tables(self._replay.last + 1)
-            for name, table in tables.as_arrow().items():
-                written.append(self._files.session / f"{name}.parquet")
-                write_file(written[-1], table_bytes(table))
+            tables = self._node.tables(self._replay.last + 1).as_arrow()
+            for name, table in tables.items():
+                contents[self._files.session / f"{name}.parquet"] = table_bytes(table)
         # Of the packages that tables need, some import whatever else is installed.
         self._imported |= sys.modules.keys() - before
-        return written
+
+        def store() -> None:
+            for path, content in contents.items():
+                write_file(path, content)
+            self._opened.publish(*contents)
+
+        return store
 
     def _end_blocked(self, seconds: float) -> None:
         """End the process from the watchdog's thread, whether the event loop comes back or not."""
@@ -470,10 +479,7 @@ class Session:
         """Return what the strategy subscribed to and the dataset's rows do not serve."""
         emulated = self._node.cache.orders_emulated()
         data = window.inputs.partition.data
-        # A replay's engine has the wall clock, which ends no bar of the past.
-        return unfed(
-            self._node.guard.subscriptions, emulated, data, quotes_from_books=False, ends_bars=False
-        )
+        return unfed(self._node.guard.subscriptions, emulated, data, quotes_from_books=False)
 
     def _arrived(self, data: ArrivingData) -> SessionWindow:
         """Return the window of what came."""

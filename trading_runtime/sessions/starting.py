@@ -28,6 +28,11 @@ def key_variables(execution: AdapterExecution) -> tuple[str, ...]:
     return _KEYS.get((execution.adapter, environment), ())
 
 
+def missing_keys(execution: AdapterExecution) -> list[str]:
+    """Return those of these variables that are not set."""
+    return [name for name in key_variables(execution) if not os.environ.get(name)]
+
+
 def check_mode(deployment: Deployment, *, is_live: bool) -> None:
     """Raise ``UsageError`` unless orders to a venue were both written and asked for, or neither."""
     execution = deployment.execution
@@ -51,8 +56,7 @@ def check_start(deployment: Deployment, *, is_live: bool) -> None:
     execution = deployment.execution
     if not isinstance(execution, AdapterExecution):
         return
-    missing = [name for name in key_variables(execution) if not os.environ.get(name)]
-    if missing:
+    if missing := missing_keys(execution):
         raise UsageError(
             f"{', '.join(missing)}: not set; keys come from the environment alone, never from a "
             "file"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 import signal
 import threading
@@ -31,7 +30,7 @@ from trading_runtime.records import session_events as events
 from trading_runtime.records.account import AccountState, HeldPosition
 from trading_runtime.sessions.account import encoded
 from trading_runtime.sessions.ending import Ending, Reasons
-from trading_runtime.sessions.health import Health, HealthServer
+from trading_runtime.sessions.health import Health, HealthServer, LoopTurns
 from trading_runtime.sessions.reconciling import known_of, reconciled
 from trading_runtime.sessions.storing import SessionStorage
 from trading_runtime.sessions.watching import HealthWatch
@@ -39,7 +38,6 @@ from trading_runtime.units import format_instant, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from trading_runtime.config.deployment import Deployment
     from trading_runtime.engine.live.node import PaperNode
@@ -71,6 +69,14 @@ _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
 
 
+def left_advice(left: Sequence[str]) -> str:
+    """Return what to do about orders and positions that the end of a session has left."""
+    return (
+        f"left open at the venue: {', '.join(left)}; it did not answer in time: look there, or "
+        "start again, since the next session takes them up"
+    )
+
+
 @dataclass
 class Trading:
     """One node, from its start to its end."""
@@ -87,21 +93,26 @@ class Trading:
     """The digest of the settings that apply to the account."""
     carried: AccountState | None
     """What the account holds before the session."""
-    flush: Callable[[], Sequence[Path]]
-    """Writes the tables as they are now, and returns their files."""
+    flush: Callable[[], Callable[[], None]]
+    """Returns what stores the tables as they are now; it reads nothing of the node."""
     on_blocked: Callable[[float], None]
     """Called in another thread when a callback takes too long; does not return."""
     started: float = field(default_factory=time.monotonic)
     reasons: Reasons = field(init=False)
     """Those to end it, and the one that it has found."""
+    left: Sequence[str] = ()
+    """Orders, by id, and positions that should be gone and are not."""
     is_abandoned: bool = False
     """Whether the node still connects to a venue that is silent, long after its end."""
     _wanted: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     storage: SessionStorage = field(init=False)
     _watch: HealthWatch = field(init=False)
     _sessions: list[str] = field(default_factory=list)
-    _turned: float = field(default_factory=time.monotonic)
+    _asked: list[Any] = field(default_factory=list)
+    """Orders that the strategy asked to cancel, and whose cancellations waited at the halt."""
+    _turns: LoopTurns = field(default_factory=LoopTurns)
     _beaten: float = field(default_factory=time.monotonic)
+    _recordings: int = 0
     _kept: int = -1
 
     def __post_init__(self) -> None:
@@ -121,12 +132,14 @@ class Trading:
             loop = asyncio.get_running_loop()
             self.records.on_change = lambda: loop.call_soon(self._keep)
         health = self.deployment.health
+        turning = asyncio.ensure_future(self._turns.note())
         with contextlib.ExitStack() as leaving:
+            leaving.callback(turning.cancel)
             leaving.enter_context(self._signals(asyncio.get_running_loop()))
             leaving.enter_context(self.storage.working())
             leaving.enter_context(self._watchdog())
             if health.port is not None:
-                server = HealthServer(self._health, self._silent)
+                server = HealthServer(self._health, self._turns.silent)
                 port = leaving.enter_context(server.serving(health.host, health.port))
                 self.records.write(events.HealthServed(address=f"http://{health.host}:{port}"))
             await self._run_node()
@@ -188,10 +201,9 @@ class Trading:
 
         def watch() -> None:
             while not ended.wait(min(longest / 4, 1.0)):
-                if (late := self._silent()) > longest:
-                    self.on_blocked(late)
+                if (waited := self._turns.waited()) > longest:
+                    self.on_blocked(waited)
 
-        self._turned = time.monotonic()
         thread = threading.Thread(target=watch, name="watchdog", daemon=True)
         thread.start()
         try:
@@ -204,7 +216,6 @@ class Trading:
         """Wait until a mark comes through the node, then restore what the account holds."""
         deadline = time.monotonic() + _CONNECT_SECONDS
         while not self.node.handle.is_running:
-            self._turned = time.monotonic()
             if self.reasons.look(running):
                 return False
             if time.monotonic() > deadline:
@@ -220,7 +231,6 @@ class Trading:
             self.reasons.look(running)
             return False
         while not self.storage.is_answered:
-            self._turned = time.monotonic()
             if self.reasons.look(running):
                 return False
             await asyncio.sleep(0.01)
@@ -334,7 +344,7 @@ class Trading:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), _LOOK_SECONDS)
             self._wanted.clear()
-            now = self._turned = time.monotonic()
+            now = time.monotonic()
             self.records.flush()
             self._watch.look()
             self._look_at_reducing()
@@ -347,9 +357,7 @@ class Trading:
             self._publish()
             if now - flushed >= _FLUSH_SECONDS:
                 flushed = now
-                publish = functools.partial(self.opened.publish, *self.flush())
-                self.storage.outbox.put("tables", publish)
-                self._turned = time.monotonic()
+                self.storage.outbox.put("tables", self.flush(), beside=True)
 
     def _publish(self) -> None:
         if self.opened.is_due():
@@ -369,6 +377,7 @@ class Trading:
 
     def _halt(self, ending: Ending) -> None:
         if not self.node.guard.halted:
+            self._asked = self.node.waiting_cancellations()
             is_killed = ending.kind is Kind.KILLED
             self.node.halt(KILL_REASON if is_killed else FAILED_REASON.format(kind=ending.kind))
             self.records.write(events.SessionHalted(why=ending.why, kind=ending.kind))
@@ -385,34 +394,46 @@ class Trading:
             flattens = self.deployment.on_stop == "flatten"
         else:
             cancels, flattens = True, self.deployment.on_failure == "flatten"
+        # In a backtest, too, what waits when the data has come to its end is never sent.
+        asked = self._asked or ([] if self.replay.is_complete else node.waiting_cancellations())
         node.drop_waiting("QUEUE end: the session ended before its turn")
         if at_venue:
             node.halt(_STOPPED)
         await self._settled(lambda: node.is_quiet)
         if isinstance(ending.error, LeaseLostError):
-            return  # another session is in charge of the account
+            # Another session is in charge of the account.
+            self._report_left(node.left_of(asked), [])
+            return
         # From here on another may be in charge; and what cannot be written down is not sent.
         with contextlib.suppress(LeaseLostError, StorageError):
             if cancels:
                 node.halt(_STOPPED)  # a strategy that always quotes would quote again
                 await self._request_until(node.cancel_resting, lambda: not node.left)
+            elif asked:  # by the strategy, before the end
+                await self._request_until(
+                    lambda: node.cancel(asked), lambda: not node.left_of(asked)
+                )
             if flattens:  # never without cancelling
                 await self._request_until(node.close_positions, lambda: not node.quantities())
         if ending.is_orderly and not flattens and not at_venue:
             node.resume()  # what the strategy sends in its on_stop is in a backtest, too
-        self._report_left(cancels=cancels, flattens=flattens)
+        all_left = [item.client_order_id for item in node.left]
+        self._report_left(
+            all_left if cancels else node.left_of(asked), node.positions() if flattens else []
+        )
         self._keep(whole=True)
 
-    def _report_left(self, *, cancels: bool, flattens: bool) -> None:
+    def _report_left(self, orders: Sequence[Any], held: Sequence[tuple[str, str, str]]) -> None:
         """Record what should be gone and is not."""
-        orders = [str(item.client_order_id) for item in self.node.left] if cancels else []
-        held = self.node.positions() if flattens else []
-        if orders or held:
-            positions = [f"{name} {quantity}" for name, quantity, _ in held]
-            self.records.write(events.OrdersLeft(orders=orders, positions=positions))
-            if self.records.error is not None:
-                said = f"warning: left at the venue: {', '.join(orders + positions)}\n"
-                os.write(2, said.encode())
+        if not orders and not held:
+            return
+        names = [str(order_id) for order_id in orders]
+        positions = [f"{name} {quantity}" for name, quantity, _ in held]
+        self.records.write(events.OrdersLeft(orders=names, positions=positions))
+        if self.records.error is None:
+            self.left = [*names, *positions]
+        else:  # which may be all that is shown of the end
+            os.write(2, f"warning: {left_advice([*names, *positions])}\n".encode())
 
     async def _request_until(self, ask: Callable[[], None], is_done: Callable[[], bool]) -> None:
         """Ask the venue, and ask again for what it refused, such as a request too many."""
@@ -429,7 +450,6 @@ class Trading:
     ) -> bool:
         deadline = time.monotonic() + seconds
         while not is_settled() and time.monotonic() < deadline:
-            self._turned = time.monotonic()
             await self.replay.pass_mark()
             await asyncio.sleep(0.005)
         return is_settled()
@@ -467,7 +487,9 @@ class Trading:
         node = self.node
         if isinstance(self.replay, ArrivingData) and self.replay.recorder is not None:
             self.replay.count()
-            self.replay.recorder.flush()
+            self._recordings += 1  # each is stored, whereas of tables only the newest are
+            name = f"recording {self._recordings}"
+            self.storage.outbox.put(name, self.replay.recorder.taken(), beside=True)
         equity = None
         with contextlib.suppress(DataError):
             equity = f"{node.equity().equity:f}"
@@ -484,10 +506,6 @@ class Trading:
         )
         node.logged_failure()
         _touch_heartbeat()
-
-    def _silent(self) -> float:
-        """Return for how many seconds the event loop has not turned."""
-        return time.monotonic() - self._turned
 
     def _health(self) -> Health:
         node, now = self.node, time.monotonic()

@@ -21,7 +21,7 @@ class SteadyConfig(StrategyConfig):
     hoards: bool = False
     """Whether it takes memory without end."""
     wants_more: bool = False
-    """Whether it subscribes to trades, and to bars that the engine makes of its bars, too."""
+    """Whether it subscribes to trades, too."""
 
 
 class Steady(Strategy):
@@ -36,10 +36,7 @@ class Steady(Strategy):
     def on_start(self) -> None:
         self.subscribe_bars(self.settings.bar_type)
         if self.settings.wants_more:
-            instrument = self.settings.bar_type.instrument_id
-            self.subscribe_trades(instrument)
-            made = f"{instrument}-5-MINUTE-LAST-INTERNAL@1-MINUTE-EXTERNAL"
-            self.subscribe_bars(BarType.from_str(made))
+            self.subscribe_trades(self.settings.bar_type.instrument_id)
 
     def on_bar(self, _bar: Bar) -> None:
         self.bars += 1

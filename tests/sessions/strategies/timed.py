@@ -1,39 +1,51 @@
-"""Notes each firing of a timer, with the time that has passed and the time that it states."""
+"""Trades on bars that the engine makes of its data, each of a length in time."""
 
 from __future__ import annotations
 
-import datetime as dt
-import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
-from nautilus_trader.model import InstrumentId
+from nautilus_trader.model import Bar, BarType, OrderSide, Quantity
 from nautilus_trader.trading import Strategy, StrategyConfig
-
-if TYPE_CHECKING:
-    from nautilus_trader.common import TimeEvent
 
 
 @dataclass
 class TimedConfig(StrategyConfig):
-    """Where the firings are noted."""
+    """The bars that it gets."""
 
-    instrument_id: InstrumentId
-    notes: str
+    bar_type: BarType
+    made: list[str] = field(default_factory=list)
+    late: bool = False
+    """Whether it subscribes to the made ones at its first bar only."""
 
 
 class Timed(Strategy):
-    """Has a timer of five firings a second."""
+    """Buys after a made bar that rose and sells after one that fell; its size tells their length.
+
+    It counts the bars of the data before each, so that one that comes too late trades otherwise.
+    """
 
     def __init__(self, config: TimedConfig) -> None:
         super().__init__(config)
         self.settings = config
+        self.seen = 0
 
     def on_start(self) -> None:
-        self.subscribe_quotes(self.settings.instrument_id)
-        self.clock.set_timer("often", dt.timedelta(milliseconds=200), callback=self.note)
+        self.subscribe_bars(self.settings.bar_type)
+        if not self.settings.late:
+            self.subscribe()
 
-    def note(self, event: TimeEvent) -> None:
-        with Path(self.settings.notes).open("a") as file:
-            file.write(f"{time.monotonic_ns()} {event.ts_event}\n")
+    def subscribe(self) -> None:
+        for text in self.settings.made:
+            self.subscribe_bars(BarType.from_str(text))
+
+    def on_bar(self, bar: Bar) -> None:
+        if bar.bar_type == self.settings.bar_type:
+            self.seen += 1
+            if self.settings.late and self.seen == 1:
+                self.subscribe()
+            return
+        side = OrderSide.BUY if bar.close.as_double() >= bar.open.as_double() else OrderSide.SELL
+        size = f"0.{bar.bar_type.spec.step:02d}{self.seen % 10}"
+        self.submit_order(
+            self.order_factory.market(bar.bar_type.instrument_id, side, Quantity.from_str(size))
+        )

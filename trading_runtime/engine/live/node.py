@@ -7,11 +7,9 @@ thread ends the process.
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal, localcontext
-from itertools import compress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nautilus_trader import model
@@ -25,9 +23,11 @@ from trading_runtime.engine.instruments.currencies import register_currencies
 from trading_runtime.engine.instruments.definitions import definition_of
 from trading_runtime.engine.live import restoring as restorer
 from trading_runtime.engine.live.arriving import ArrivingData
+from trading_runtime.engine.live.data_times import Timing, in_time_of_data
 from trading_runtime.engine.live.reporting import reporting
 from trading_runtime.engine.live.restoring import restoring_factory
 from trading_runtime.engine.live.simulated import data_engine, simulated_venue
+from trading_runtime.engine.live.time_bars import is_made_of_time
 from trading_runtime.engine.risk.outbound import queue_of
 from trading_runtime.engine.risk.profile import NO_LIMITS, Refusal, Risk
 from trading_runtime.engine.simulation.engine_log import engine_log, logger_config
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from nautilus_trader.trading import Strategy
 
     from trading_runtime.engine.accounting.equity import EquitySample
-    from trading_runtime.engine.accounting.tables import Columns, TaskTables
+    from trading_runtime.engine.accounting.tables import TaskTables
     from trading_runtime.engine.live.replay import DataReplay
     from trading_runtime.engine.live.reporting import Listener
     from trading_runtime.engine.live.restoring import RestoringClient
@@ -98,8 +98,8 @@ class PaperNode:
         register_currencies(partition.instruments)
         self._restorers: list[RestoringClient] = []
         self._balances = balances
-        builder = self._new_builder().with_data_engine_config(data_engine(common.venue))
-        builder = replay.attach(builder)
+        engine = data_engine(common.venue, ends_bars=isinstance(replay, ArrivingData))
+        builder = replay.attach(self._new_builder().with_data_engine_config(engine))
         self._add_execution(builder)
         with without_versions_in_log():
             self._node = builder.build()
@@ -127,15 +127,7 @@ class PaperNode:
         )
         if self.guard.queue is not None:
             self.guard.queue.on_waiting = listener.queued
-            if isinstance(replay, ArrivingData):
-                self.guard.wake = _wake_by_steady_clock
-            else:
-                replay.has_calls, replay.is_quiet = True, self._has_settled
-                self.guard.wake = lambda _strategy, _name, at, call: replay.call_at(at, call)
-        if isinstance(replay, ArrivingData):
-            self.guard.now = lambda _strategy: time.time_ns()
-        else:
-            self.guard.now = lambda _strategy: replay.now(self.cache)
+        self._follow_time()
         self.guard.on_denial = listener.on_order_event
         self._times: list[tuple[int, int]] = []
         self._warnings: Counter[str] = Counter()
@@ -144,7 +136,7 @@ class PaperNode:
         for actor in replay.actors(self.failures.record_exception):
             self._node.add_actor(actor)
         if not isinstance(replay, ArrivingData):
-            listener = _Timing(listener, self._note_times)
+            listener = Timing(listener, self._note_times)
         self._add_strategy(loaded, inputs, listener, saved)
 
     def _new_builder(self) -> LiveNodeBuilder:
@@ -176,6 +168,28 @@ class PaperNode:
         builder.add_simulated_exec_client(
             common.venue_name, SandboxExecutionClientFactory(), config
         )
+
+    def _follow_time(self) -> None:
+        """Let what the guard knows of time be that of the data."""
+        guard, replay = self.guard, self._replay
+        if isinstance(replay, ArrivingData):
+            guard.now = lambda _strategy: time.time_ns()
+            guard.wake = _wake_by_steady_clock
+            return
+        guard.now = lambda _strategy: replay.now(self.cache)
+        replay.made_bars = self._bars_to_make
+        if guard.queue is not None:
+            replay.has_calls, replay.is_quiet = True, self._has_settled
+            guard.wake = lambda _strategy, _name, at, call: replay.call_at(at, call)
+
+    def _bars_to_make(self) -> list[model.BarType]:
+        """Return the bars of a length in time that the strategy has subscribed to by now.
+
+        A later subscription raises: these bars are made from the first row on.
+        """
+        found = [what for what in self.guard.subscriptions.values() if is_made_of_time(what)]
+        self.guard.can_make = lambda what: what in found or not is_made_of_time(what)
+        return found
 
     def learn_instruments(self) -> None:
         """Take the instruments that the venue has sent; a replay's are known beforehand.
@@ -294,6 +308,28 @@ class PaperNode:
             return False
         self.guard.queue.pause(self.strategy, int(seconds * _SECOND))
         return self.guard.queue.takes_orders
+
+    def waiting_cancellations(self) -> list[Any]:
+        """Return the ids of the orders whose cancellations wait in the queue."""
+        queue = self.guard.queue
+        return [] if queue is None else queue.cancellations(self.strategy)
+
+    def left_of(self, order_ids: Sequence[Any]) -> list[Any]:
+        """Return those of these orders, by id, that the venue holds, or may hold."""
+        left = {order.client_order_id for order in self.left}
+        return [order_id for order_id in order_ids if order_id in left]
+
+    def cancel(self, order_ids: Sequence[Any]) -> None:
+        """Ask the venue to cancel these orders, as many as it takes in a second.
+
+        Those for which it was asked, and has not answered, are passed over.
+        """
+        asked = {order.client_order_id for order in self.cache.orders_inflight()}
+        asked -= {order.client_order_id for order in self.unanswered}
+        wanted = [order_id for order_id in self.left_of(order_ids) if order_id not in asked]
+        queue = self.guard.queue
+        for order_id in wanted[: None if queue is None else queue.most_a_second]:
+            self._sending.cancel_order(self.strategy, order_id)
 
     def cancel_resting(self) -> None:
         """Ask the venue to cancel every resting order for which it was not asked yet."""
@@ -503,7 +539,7 @@ class PaperNode:
         tables = ledger.tables(ledger.positions(), samples, self.guard.refused_orders)
         if isinstance(self._replay, ArrivingData):
             return tables
-        return _in_time_of_data(tables, self._times, end)
+        return in_time_of_data(tables, self._times, end)
 
     def dispose(self) -> None:
         """Release the node."""
@@ -530,37 +566,6 @@ def _wake_by_steady_clock(strategy: Any, name: str, at: int, call: Callable[[int
     clock.set_time_alert_ns(name, due, lambda _event: call(max(at, steady_ns())))
 
 
-class _Timing:
-    """Records at which row of the data an order was made, or an event came, and passes it on."""
-
-    def __init__(self, listener: Listener, note: Callable[..., None]) -> None:
-        self._listener = listener
-        self._note = note
-        self.asking = listener.asking
-        self.queued = listener.queued
-        self.on_new_order = listener.on_new_order
-
-    def sending(self, orders: Sequence[Any]) -> None:
-        for order in orders:
-            self._note(order.ts_init)
-        self._listener.sending(orders)
-
-    def on_order_event(self, event: Any) -> None:
-        self._note(event.ts_init, event.ts_event)
-        self._listener.on_order_event(event)
-
-    def on_position_event(self, event: Any) -> None:
-        self._listener.on_position_event(event)
-
-
-def _traded(columns: Columns) -> Columns:
-    """Return the rows of orders or fills, except those that put a position back."""
-    kept = [not name.startswith(restorer.PREFIX) for name in columns["order_id"]]
-    if all(kept):
-        return columns
-    return {name: list(compress(values, kept)) for name, values in columns.items()}
-
-
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
@@ -568,32 +573,3 @@ def _text(value: Any) -> str | None:
 def _runs_the_engine(frame: FrameType) -> bool:
     code = frame.f_code
     return code.co_name == "drive" and code.co_filename.endswith("_hosted_run.py")
-
-
-_TIMES = {
-    "orders": ("ts_init", "ts_last"),
-    "fills": ("ts",),
-    "positions": ("ts_opened", "ts_closed"),
-}
-
-
-def _in_time_of_data(tables: TaskTables, times: Sequence[tuple[int, int]], end: int) -> TaskTables:
-    """Return the tables with the instants of rows in place of wall-clock instants."""
-    walls = [wall for wall, _ in times]
-
-    def restated(ts: int | None) -> int | None:
-        if ts is None:
-            return None
-        # A change that was not reported itself is reported by the next event.
-        place = bisect_left(walls, ts)
-        return times[place][1] if place < len(times) else end
-
-    columns = dict(tables.columns)
-    for name in ("orders", "fills"):
-        columns[name] = _traded(columns[name])
-    for name, of_table in _TIMES.items():
-        columns[name] = {
-            **columns[name],
-            **{column: list(map(restated, columns[name][column])) for column in of_table},
-        }
-    return replace(tables, columns=columns)

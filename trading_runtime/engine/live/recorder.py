@@ -60,23 +60,35 @@ class Recorder:
 
         Raises ``StorageError`` when that fails.
         """
+        self.taken(whole=whole)()
+
+    def taken(self, *, whole: bool = False) -> Callable[[], None]:
+        """Return what writes these rows, in any thread, one call after the other."""
+        found = []
         for (kind, series), rows in list(self._rows.items()):
             rows.sort(key=lambda row: row.ts_init)
             last = rows[-1].ts_init if rows and not whole else None
-            ready = [row for row in rows if row.ts_init != last]
-            if not ready:
-                continue
+            if ready := [row for row in rows if row.ts_init != last]:
+                found.append((kind, ready))
+                self._rows[kind, series] = [row for row in rows if row.ts_init == last]
+
+        def write() -> None:
             with storage_errors(self._folder):
-                self._partial.mkdir(exist_ok=True)
-                catalog = ParquetDataCatalog(str(self._partial.absolute()))
-                _WRITERS[kind](catalog, ready)
-                for path in sorted((self._partial / "data").rglob("*.parquet")):
-                    final = self._folder / path.relative_to(self._partial)
-                    final.parent.mkdir(parents=True, exist_ok=True)
-                    path.replace(final)
-                shutil.rmtree(self._partial)
-            self.rows += len(ready)
-            self._rows[kind, series] = [row for row in rows if row.ts_init == last]
+                for kind, ready in found:
+                    self._write(kind, ready)
+
+        return write
+
+    def _write(self, kind: str, rows: list[Any]) -> None:
+        self._partial.mkdir(exist_ok=True)
+        catalog = ParquetDataCatalog(str(self._partial.absolute()))
+        _WRITERS[kind](catalog, rows)
+        for path in sorted((self._partial / "data").rglob("*.parquet")):
+            final = self._folder / path.relative_to(self._partial)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(final)
+        shutil.rmtree(self._partial)
+        self.rows += len(rows)
 
     def finish(self) -> None:
         """Write the rest, and the dataset's manifest."""

@@ -23,11 +23,12 @@ from nautilus_trader.persistence import ParquetDataCatalog
 
 from trading_runtime.engine.instruments.definitions import build_instruments
 from trading_runtime.engine.live.clients import DataClient, DataClientFactory
+from trading_runtime.engine.live.time_bars import TimeBars, is_made
 from trading_runtime.engine.simulation.feed import CHUNK_ROWS, READERS, fed
 from trading_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from trading_runtime.records.inputs import SeriesInputs, TaskInputs
@@ -65,6 +66,8 @@ class DataReplay:
                 f"{', '.join(READERS)}; set 'data.types: [{rest}]' to trade without"
             )
         self._latest = [_latest_of(series) for series in self._partition.data]
+        self._newest = self._latest.copy()
+        """Those of rows, and of bars that are made of them."""
         self._catalog = ParquetDataCatalog(str(catalog))
         self.instruments = build_instruments(self._partition.instruments)
         self._interval = inputs.common.equity_interval
@@ -89,6 +92,10 @@ class DataReplay:
         """Whether no order is under way to the venue."""
         self.has_calls = False
         """Whether ``call_at`` is used: only rows of one instant are then under way."""
+        self.made_bars: Callable[[], Sequence[model.BarType]] = tuple
+        """Returns the types of the bars that are made of the rows, as asked before the first."""
+        self._skips_empty_bars = inputs.common.venue.skip_empty_bars
+        self._bars: TimeBars | None = None
 
     def attach(self, builder: Any) -> Any:
         """Add the client that delivers the rows to a node under construction."""
@@ -110,10 +117,19 @@ class DataReplay:
 
     async def play(self) -> None:
         """Deliver all rows; return when the node has processed them, or those before a stop."""
-        if self._factor is None and not self.has_calls:
-            await self._burst()
-        else:
-            await self._pace()
+        if types := self.made_bars():
+            self._newest += [("", "bar", each.standard()) for each in types]
+            self._bars = TimeBars(
+                types, self._partition, self.instruments, skips_empty=self._skips_empty_bars
+            )
+        try:
+            if self._factor is None and not self.has_calls:
+                await self._burst()
+            else:
+                await self._pace()
+        finally:
+            if self._bars is not None:
+                self._bars.close()
         await self.pass_mark()
 
     async def _burst(self) -> None:
@@ -140,6 +156,8 @@ class DataReplay:
                     hand(row)
                 self.last = rows[end - 1].ts_init
                 self.rows += end - first
+                if self._bars is not None:
+                    self.rows -= sum(map(is_made, rows[first:end]))
                 count += end - first
                 first = end
                 if count == size:
@@ -176,7 +194,7 @@ class DataReplay:
                 break
             hand(row)
             self.last = ts
-            self.rows += 1
+            self.rows += self._bars is None or not is_made(row)
             count += 1
             if count >= size:
                 # Yield to other tasks even if there is nothing to wait for.
@@ -208,7 +226,7 @@ class DataReplay:
         """Return the instant of the newest row in ``cache``, 0 before the first one."""
         # Asked at each event of an order.
         newest = self._called
-        for _, kind, key in self._latest:
+        for _, kind, key in self._newest:
             row = getattr(cache, kind)(key)
             if row is not None and row.ts_init > newest:
                 newest = row.ts_init
@@ -295,7 +313,10 @@ class DataReplay:
         return True
 
     def _row_lists(self) -> Iterator[list[Any]]:
-        """Yield the rows in time order; for equal times, in the order of the series."""
+        """Yield the rows in time order; for equal times, in the order of the series.
+
+        Bars that are made of them are among them.
+        """
         start, end = self._partition.warmup_start, self._partition.end
         length = -(-(end - start) // max(1, -(-self._count // CHUNK_ROWS)))
         for first in range(start, end, length):
@@ -306,7 +327,9 @@ class DataReplay:
                 rows += reader(self._catalog, [series.identifier], first, last)
             if len(self._partition.data) > 1:
                 rows.sort(key=_instant)
-            yield rows
+            yield rows if self._bars is None else self._bars.among(rows)
+        if self._bars is not None:
+            yield self._bars.last()
 
 
 def _fitting(size: int, seconds: float) -> int:

@@ -10,6 +10,7 @@ from nautilus_trader.adapters.sandbox import SandboxExecutionClientConfig
 from nautilus_trader.live import LiveDataEngineConfig
 
 from trading_runtime.engine.instruments.currencies import currency, money
+from trading_runtime.engine.live.time_bars import NEVER
 from trading_runtime.engine.simulation.venue import check_amounts, matching
 from trading_runtime.errors import UsageError
 
@@ -44,9 +45,15 @@ def simulated_venue(
         raise UsageError(f"execution: the engine refuses these settings: {error}") from error
 
 
-def data_engine(venue: VenueInputs) -> LiveDataEngineConfig:
-    """Return the config of the data engine, which makes bars as a backtest's does."""
-    return LiveDataEngineConfig(time_bars_build_with_no_updates=not venue.skip_empty_bars)
+def data_engine(venue: VenueInputs, *, ends_bars: bool) -> LiveDataEngineConfig:
+    """Return the config of the data engine, which makes bars as a backtest's does.
+
+    Unless it ``ends_bars``, those of a length in time are made elsewhere, and it waits for none.
+    """
+    return LiveDataEngineConfig(
+        time_bars_build_with_no_updates=not venue.skip_empty_bars,
+        time_bars_build_delay=0 if ends_bars else NEVER,
+    )
 
 
 def rounded_balance(text: str) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from trading_runtime.engine.strategy.guard_state import GuardState
     from trading_runtime.records.inputs import CommonInputs, RateLimitInputs
 
+_SECOND = 1_000_000_000
+
 
 @dataclass(frozen=True, eq=False)
 class _Request:
@@ -135,6 +137,27 @@ class OutboundQueue:
             self._dropped(strategy, request, reason)
         self._first.clear()
         self._rest.clear()
+
+    def cancellations(self, strategy: Any) -> list[Any]:
+        """Return the ids of the orders at the venue whose cancellations wait for their turn."""
+        found: dict[Any, None] = {}
+        for request in self._first:
+            if request.of_all is None:
+                found.update(dict.fromkeys(request.order_ids))
+                continue
+            instrument, side = request.of_all
+            resting = [
+                *strategy.cache.orders_open(instrument_id=instrument),
+                *strategy.cache.orders_inflight(instrument_id=instrument),
+            ]
+            wanted = (order for order in resting if side in {None, order.side})
+            found.update(dict.fromkeys(order.client_order_id for order in wanted))
+        return list(found)
+
+    @property
+    def most_a_second(self) -> int:
+        """How many requests the venue takes in a second, at least one."""
+        return max(1, self._most * _SECOND // self._period)
 
     def end(self, strategy: Any) -> None:
         """Send nothing more, at the end of the window or of the session."""

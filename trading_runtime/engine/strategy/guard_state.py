@@ -79,6 +79,8 @@ class GuardState:
     """What the strategy subscribed to, by the command's name and the text of its arguments."""
     unsubscribed: set[tuple[str, str]] = field(default_factory=set)
     """Those of them that the strategy has ended."""
+    can_make: Callable[[Any], bool] = lambda _bar_type: True
+    """Whether the engine can still make the bars that a strategy subscribes to."""
     topic_handlers: dict[Callable[[Any], None], Callable[[Any], None]] = field(default_factory=dict)
 
     @property

@@ -49,6 +49,11 @@ def noting_subscriptions(
     """Return the commands of ``strategy_class`` that subscribe to data, as the guard has them."""
 
     def note(key: tuple[str, str], what: Any) -> None:
+        if not guard.can_make(what):
+            raise RuntimeError(
+                f"subscribe_bars({what}): a replay makes bars of a length in time from its first "
+                "row on; subscribe to them in on_start, or put such bars into the dataset"
+            )
         guard.subscriptions[key] = what
         guard.unsubscribed.discard(key)
 
@@ -113,12 +118,10 @@ def unfed(
     data: Sequence[SeriesInputs],
     *,
     quotes_from_books: bool,
-    ends_bars: bool = True,
 ) -> list[str]:
     """Return, in words, which subscriptions the series in ``data`` cannot serve.
 
     ``emulated`` are orders that the engine holds back until their trigger: it listens for them.
-    Without ``ends_bars``, no bar that the engine cuts by time ends when it does in the data.
     """
     fed: dict[str, set[str]] = {}
     for series in data:
@@ -129,7 +132,6 @@ def unfed(
         f"{command.removeprefix('subscribe_').replace('_', ' ')} of {name}"
         for (command, name), what in subscriptions.items()
         if not any(wanted in fed.get(kind, ()) for kind, wanted in _wanted(command, name, what))
-        or (not ends_bars and _is_cut_by_time(what))
     }
     for order in emulated:
         kind = "trades" if order.emulation_trigger == model.TriggerType.LAST_PRICE else "quotes"
@@ -137,13 +139,6 @@ def unfed(
         if name not in fed.get(kind, ()):
             found.add(f"{kind} of {name}, which trigger emulated orders")
     return sorted(found)
-
-
-def _is_cut_by_time(what: Any) -> bool:
-    """Tell whether the engine makes these bars, of a certain length in time."""
-    if not isinstance(what, model.BarType):
-        return False
-    return what.standard().is_internally_aggregated() and what.spec.is_time_aggregated()
 
 
 def _wanted(command: str, name: str, what: Any) -> list[tuple[str, str]]:

@@ -119,6 +119,8 @@ class BybitProtocol:
         """How many of the next requests about orders are refused in the same way."""
         self.retry_after = 0.0
         """For how many seconds no order may be sent after a refusal of that kind."""
+        self.refuses_with = "Too many visits!"
+        """The words of a refusal, which may say how long to wait."""
         self._refused_at = float("-inf")
         self.hasty: list[str] = []
         """What was sent sooner all the same: a venue bans for that."""
@@ -243,7 +245,7 @@ class BybitProtocol:
                 "Retry-After": str(max(math.ceil(self.retry_after), 1)),
                 "X-Bapi-Limit-Reset-Timestamp": str(self._free_at),
             }
-            content = {"retCode": _RATE_LIMITED, "retMsg": "Too many visits!", "result": {}}
+            content = {"retCode": _RATE_LIMITED, "retMsg": self.refuses_with, "result": {}}
             return web.json_response(content, status=429, headers=head)
         text = await request.text()
         given = json.loads(text) if text else dict(request.query)
@@ -424,7 +426,7 @@ class BybitProtocol:
         if self.refuses_requests or self.refuses_next:
             self.refuses_next = max(self.refuses_next - 1, 0)
             self._refused_at = now
-            answer: tuple[int, str, Json] = _RATE_LIMITED, "Too many visits!", {}
+            answer: tuple[int, str, Json] = _RATE_LIMITED, self.refuses_with, {}
         else:
             answer = await self._command(operation, given["args"][0])
         code, message, result = answer

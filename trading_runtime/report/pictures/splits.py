@@ -28,7 +28,7 @@ from trading_runtime.report.pictures.panel import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from trading_runtime.results.validation import Walked
 
@@ -40,17 +40,15 @@ _MOST_DATES = 9
 _LONGEST_TEXT = 70.0
 
 
-def splits_picture(
-    walked: Walked, parameters: Mapping[int, Mapping[str, Any]], currency: str
-) -> bytes | None:
+def splits_picture(walked: Walked, currency: str) -> bytes | None:
     """Return the picture; ``None`` when no point was chosen.
 
-    ``parameters`` are those of each point. Parameters that never change are left out.
+    Parameters that never change are left out.
     """
     if len(walked.curve) < 2:  # noqa: PLR2004 - a line has two ends
         return None
     chosen = [
-        (*walked.span(choice.split.test), parameters[choice.point])
+        (*walked.span(choice.split.test), walked.points[choice.point].parameters)
         for choice in walked.choices
         if choice.point is not None
     ]
