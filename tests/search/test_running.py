@@ -167,6 +167,16 @@ def test_a_run_id_belongs_to_one_search(searching: SmallExperiment) -> None:
     ("changes", "said"),
     [
         ({"search": {"method": "tpe"}}, "search.points: missing"),
+        ({"search": SEARCH | {"eta": 2}}, "search.eta: tpe does not use it"),
+        ({"search": {"method": "grid", "points": 2}}, "search.points: grid does not use it"),
+        (
+            {"search": {"method": "random", "points": 9, "patience": 1}},
+            "search.patience: random does not use it",
+        ),
+        (
+            {"search": {"method": "random", "points": 9, "budget": 8}},
+            "search.budget: 8 tasks, and random takes 9; ask for fewer points",
+        ),
         ({"sampling": {"method": "grid"}}, "'sampling' says which points are tried as well"),
         ({"search": SEARCH | {"method": "nsga-ii"}}, "name one or more in 'further_objectives'"),
         ({"parameters": {}}, "there are no 'parameters' to search over"),
@@ -185,6 +195,16 @@ def test_a_search_that_cannot_be_is_refused(
 
     assert ended.returncode == Kind.USAGE.exit_code
     assert said in ended.stderr
+
+
+def test_a_plan_says_that_its_points_are_only_the_first_of_a_search(
+    searching: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert invoke(root, ["plan", str(searching.path)]) == 0
+
+    said = capsys.readouterr().out
+    assert "points      3, the first generation of up to 6 points (tpe)\n" in said
 
 
 def test_the_workers_of_a_generation_compute_the_next_and_none_starts_where_nothing_is_left(
