@@ -226,7 +226,7 @@ class Run:
             "reduce_test": reduce_test,
         }
         if nested:
-            walked = walk_nested(self._stored, self.run_id, self._plan, settings)
+            walked = walk_nested(self._stored, self.files, self._plan, settings)
         else:
             walked = walk_over(self._plan, self._stored, self.files, settings)
         return WalkForwardFrames(splits_frame(walked), curve_frame(walked.curve))

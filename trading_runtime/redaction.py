@@ -103,7 +103,11 @@ class JsonTexts(dict[str, str]):
 
     def __missing__(self, text: str) -> str:
         """Make it, and keep it: most texts of a journal repeat."""
-        made = self[text] = for_records(_encode(_without(text, self._secrets)))
+        if self._secrets.signs_in_numbers or text.strip(_OF_NUMBERS):
+            made = for_records(_encode(_without(text, self._secrets)))
+        else:  # most ids and amounts: nothing in them is a secret, or needs an escape
+            made = f'"{text}"'
+        self[text] = made
         return made
 
 

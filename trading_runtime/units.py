@@ -89,10 +89,7 @@ def day_of(instant: int) -> int:
 
 def format_instant(nanoseconds: int) -> str:
     """Return ``nanoseconds`` since the epoch as ISO 8601 in UTC, with the digits it needs."""
-    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
-    if fraction:
-        return f"{_second(seconds)}.{f'{fraction:09d}'.rstrip('0')}Z"
-    return f"{_second(seconds)}Z"
+    return f"{instant_text(nanoseconds)[:-1].rstrip('0').rstrip('.')}Z"
 
 
 def instant_text(nanoseconds: int) -> str:

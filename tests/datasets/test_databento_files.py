@@ -100,9 +100,36 @@ def test_a_file_of_records_becomes_the_dataset_that_its_csv_becomes(
     )
 
 
+def test_a_file_of_another_schema_says_which_columns_it_has(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.dbn"
+    raw.write_bytes(orders())
+
+    with pytest.raises(DataError, match=r"no column 'open' .*'order_id'[\s\S]* databento-mbo"):
+        digest(raw, "databento", tmp_path / "made")
+
+
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     raw = tmp_path / "raw.dbn"
     raw.write_bytes(bars()[:40] + b"\xff" * 100)
 
     with pytest.raises(DataError, match=r"raw\.dbn"):
         digest(raw, "databento", tmp_path / "made")
+
+
+@pytest.mark.parametrize("rounding", ["refuse", "round"])
+def test_the_number_that_stands_for_no_price_is_no_price(rounding: str, tmp_path: Path) -> None:
+    [sample] = [item for item in SAMPLES if item.format == "databento-trades"]
+    text = sample.content().decode().splitlines()
+    column = text[0].split(",").index("price")
+    fields = text[2].split(",")
+    fields[column] = "9223372036854775807"
+    (tmp_path / "raw.csv").write_text("\n".join([*text[:2], ",".join(fields), *text[3:]]) + "\n")
+
+    with pytest.raises(DataError, match=r"raw\.csv:3: price has no value"):
+        CliRunner().invoke(
+            data,
+            ["import", str(tmp_path / "raw.csv"), "--format", "databento-trades", "--instrument",
+             "AAPL.XNAS", "--tick", "0.01", "--set", f"off_tick={rounding}",
+             "--to", str(tmp_path / "made")],
+            catch_exceptions=False,
+        )  # fmt: skip

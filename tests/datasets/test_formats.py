@@ -545,6 +545,29 @@ def test_an_inverse_contract_that_is_defined_is_read_in_contracts(tmp_path: Path
     assert (str(trade.size), str(trade.price)) == ("100", "42000.0")
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("yahoo", "adjusted to splits, and not to dividends"),
+        ("yfinance", "would pay these a second time"),
+        ("polygon-flat-files", "not adjusted"),
+    ],
+)
+def test_how_a_vendor_adjusts_the_prices_of_stocks_is_said(
+    name: str, words: str, tmp_path: Path
+) -> None:
+    sample = next(item for item in SAMPLES if item.format == name)
+    (tmp_path / sample.file).write_bytes(sample.content())
+
+    printed, _ = imported(
+        tmp_path / sample.file, "--format", name, "--instrument", sample.instrument,
+        *sample.options,
+    )  # fmt: skip
+
+    [said] = [line for line in printed.splitlines() if line.startswith("note ")]
+    assert words in said
+
+
 def test_bars_of_bids_are_such_that_orders_are_filled_and_that_is_said(tmp_path: Path) -> None:
     [sample] = [item for item in SAMPLES if item.format == "histdata"]
     (tmp_path / sample.file).write_bytes(sample.content())

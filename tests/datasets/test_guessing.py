@@ -204,6 +204,7 @@ ROWS = "date,open,high,low,close,volume\n2024-01-30,{0},{0},{0},{0},{1}\n"
         ("1.234", "1.000", {}),
         ("1.5", "58.41K", {"suffixes": True}),
         ('"1,234"', "1000", {"decimal": "?"}),
+        ("110'165", "10'000", {"thousands": "?"}),  # a bond at 110 and 16.5 32nds?
     ],
 )
 def test_what_separates_decimals_and_thousands_is_seen_where_it_is_clear(
@@ -259,6 +260,18 @@ def test_three_digits_behind_every_point_may_be_thousands_beside_semicolons(
     series, asks = seen(tmp_path / "raw.csv", text)
 
     assert ("decimal" in asks, series.get("decimal")) == (asked, "?" if asked else None)
+
+
+def test_a_column_of_adjusted_closes_is_said_to_be_left_aside(tmp_path: Path) -> None:
+    (tmp_path / "raw.csv").write_text(
+        "Date,Open,High,Low,Close,Adj Close,Volume\n2024-01-03,2,2,2,2,1.9,5\n"
+    )
+
+    found = guess(tmp_path / "raw.csv", None)
+
+    [said] = [value for name, value in found.seen if name == "adjusted"]
+    assert said.startswith("'Adj Close' is left aside")
+    assert found.series["columns"]["close"] == "Close"
 
 
 def test_whole_and_high_prices_of_a_stock_are_asked_about(tmp_path: Path) -> None:

@@ -41,20 +41,22 @@ def test_a_search_asks_for_the_points_of_a_laptop_though_a_pod_is_deleted_and_st
     assert found.outputs["run_digest"] == experiment.run_on_laptop()["run_digest"]
 
 
-def test_rungs_in_pods_keep_the_points_of_a_laptop_and_run_them_on_all_windows(
+def test_rungs_inside_a_split_keep_the_points_of_a_laptop_and_run_them_on_its_training_windows(
     site: Site, image: str
 ) -> None:
     experiment = site.awkward(
         "rungs",
         parameters={"every": {"low": 2, "high": 60, "step": 1}},
-        partitions={"by": "day", "end": "2024-01-03"},
         search={"method": "successive-halving", "points": 4, "eta": 2, "seed": 1},
+        validation={"method": "walk-forward", "train_size": 2, "test_size": 1, "nested": True},
     )
-    name = experiment.send("--image", image, "--batch-seconds", "0.001")["workflow"]
-    found = site.backtests.succeeded(name)
+    options = ["--run-id", "rungs", "--split", "0", "--image", image, "--batch-seconds", "0.001"]
+    found = site.backtests.succeeded(experiment.send(*options)["workflow"])
 
+    # The split trains on two days of three.
     assert found.outputs["search"] == ("successive-halving: points on windows: 4 on 1, 2 on 2")
     # Of seven rounds at most, one for each rung. The last one computes the second window only.
     assert len(found.pods("ask")) == 2
     assert len(found.pods("batch")) == 4 + 2
+    experiment.content["validation"]["split"] = 0
     assert found.outputs["run_digest"] == experiment.run_on_laptop()["run_digest"]

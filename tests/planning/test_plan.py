@@ -247,12 +247,15 @@ def test_the_digest_of_a_plan_is_that_of_its_tasks_in_any_order(small: SmallExpe
         ([False] * 4, 1, [[0, 1], [1, 2], [2, 3], [3, 4]]),
         ([False] * 8, 1, [[0, 2], [2, 4], [4, 6], [6, 8]]),
         ([True] * 3, 2, [[0, 3]]),
+        ([False] * 7, 2, [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [5, 6], [6, 7]]),
+        ([False] * 9, 2, [[0, 2], [2, 4], [4, 6], [6, 7], [7, 8], [8, 9]]),
+        ([False, True, False], 2, [[0, 1], [1, 3]]),
         ([True, False, True, False], 1, [[0, 2], [2, 4]]),
         ([False, True, True], 1, [[0, 1], [1, 3]]),
         ([], 2, []),
     ],
 )
-def test_batches_are_consecutive_and_four_per_worker(
+def test_batches_are_consecutive_and_four_per_worker_but_smaller_at_the_end(
     cached: list[bool], workers: int, expected: list[list[int]]
 ) -> None:
     assert [list(batch) for batch in batches(cached, workers)] == expected

@@ -172,7 +172,7 @@ def test_report_notebook_and_promotion_judge_by_the_searches_inside_the_splits(
         for table in (experiment.results / "runs").glob("run*/points.parquet")
         for values in pl.read_parquet(table).select("^param.*$").iter_rows()
     }
-    assert run.trials["trials"] == len(tried) > 6
+    assert run.trials["trials"] == found["trials"] == len(tried) > 6
 
     frames = run.walk_forward(1, 1, nested=True)
     assert frames.splits["run"].to_list() == [each["run"] for each in found["splits"]]
@@ -222,14 +222,20 @@ def test_the_terminal_names_the_run_and_the_points_of_each_search(
     for number, split in enumerate(walked.found["splits"]):
         assert f"search {number}: run {split['run']}, 6 points tried\n" in said
     assert "searches: 12 points tried in 2 splits, each on its training windows alone" in said
+    assert f"luck: These are {walked.found['trials']} trials on this data." in said
     assert "note: the search proposed its points" not in said
 
 
 def test_a_killed_validation_goes_on_where_it_ended(
-    walked: Walked, tmp_path: Path, small_dataset: Path
+    walked: Walked, tmp_path: Path, small_dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     experiment = searching(tmp_path / "again", small_dataset)
     api.run(experiment.path, run_id="run", workers=2)
+    place = ["--results", str(experiment.results)]
+    target = ["--point", "0", "--to", str(tmp_path / "deployment.yaml")]
+    assert invoke(root, ["promote", "run", *target, *place]) == Kind.USAGE.exit_code
+    said = "min_out_of_sample_return cannot be judged: run 'run': split 0 has not been searched"
+    assert said in capsys.readouterr().err
     words = [*COMMAND, "--results", str(experiment.results), "--workers", "4"]
     first, second = (each["run"] for each in walked.found["splits"])
     started = subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.execution.processes import processes_of, wait_for
+from tests.small_experiment import ROOT
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import Kind
 from trading_runtime.execution.workers.processes import StartedProcess
@@ -76,6 +79,20 @@ def test_a_search_is_the_same_for_one_worker_and_four_and_after_a_kill(
     searching.summary("--run-id", "run", "--workers", "2")
     assert (asked_of(searching, "run"), reduced(searching, "run")) == (expected, tables)
     assert invoke(root, ["verify", "run", "--search", "--results", str(searching.results)]) == 0
+
+
+def test_a_search_gives_workers_their_first_points_without_what_reads_tables() -> None:
+    code = (
+        "import sys, trading_runtime.api, trading_runtime.search.running; "
+        "print([name for name in ('polars', 'numpy', 'optuna') if name in sys.modules])"
+    )
+
+    # The command is this interpreter and the code above.
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True, cwd=ROOT
+    ).stdout
+
+    assert output == "[]\n"
 
 
 def test_a_search_that_is_asked_again_gives_the_same_points(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from nautilus_trader import model
+from nautilus_trader.core import UUID4
 
 from trading_runtime.engine.live.reporting import reporting
 from trading_runtime.errors import LeaseLostError, StorageError
@@ -119,6 +122,58 @@ def test_the_line_of_an_order_has_what_its_event_declares() -> None:
         )
     )
     assert list(line.fields) == [field.name for field in fields(as_dataclass(OrderSubmitted))]
+
+
+def market_order(order_id: str, *, reduce_only: bool = False) -> model.MarketOrder:
+    """Return an order of the engine's own type."""
+    return model.MarketOrder(
+        trader_id=model.TraderId("T-1"),
+        strategy_id=model.StrategyId("S-1"),
+        instrument_id=model.InstrumentId.from_str("X.SIM"),
+        client_order_id=model.ClientOrderId(order_id),
+        order_side=model.OrderSide.SELL,
+        quantity=model.Quantity.from_str("0.010"),
+        init_id=UUID4(),
+        ts_init=0,
+        time_in_force=model.TimeInForce.IOC,
+        reduce_only=reduce_only,
+        quote_quantity=False,
+    )
+
+
+def test_the_line_of_a_market_order_has_the_same_in_the_same_order() -> None:
+    sent = Sent(allow)
+    sent.strategy.submit_order(market_order("O-7"))
+    sent.records.now = lambda: 1_704_067_200_500_000_000
+    sent.strategy.submit_order(market_order("O-8", reduce_only=True))
+
+    said = {
+        "instrument": "X.SIM",
+        "side": "SELL",
+        "type": "MARKET",
+        "quantity": "0.010",
+        "time_in_force": "IOC",
+    }
+    more = {"reduce_only": True, "at": "2024-01-01T00:00:00.5Z"}
+    written = [json.loads(str(line.fields)) for line in sent.lines]
+    assert written == [{"order_id": "O-7"} | said, {"order_id": "O-8"} | said | more]
+    declared = [field.name for field in fields(as_dataclass(OrderSubmitted))]
+    assert [list(line) for line in written] == [
+        [name for name in declared if name in line] for line in written
+    ]
+
+
+@pytest.mark.parametrize("secret", ["hunter2-hunter2", "2026-0042:17.9-88"])
+def test_a_secret_in_the_id_of_a_market_order_is_not_written_down(
+    secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = Sent(allow)
+    monkeypatch.setenv("BROKER_TOKEN", secret)
+    sent.strategy.submit_order(market_order(f'O-{secret}-"1"'))
+    sent.strategy.submit_order(market_order(f"O-{secret}"))
+
+    written = [json.loads(str(line.fields))["order_id"] for line in sent.lines]
+    assert written == ['O-[hidden]-"1"', "O-[hidden]"]
 
 
 def test_the_account_is_saved_when_the_venue_answers_and_not_before_a_request_goes_out() -> None:

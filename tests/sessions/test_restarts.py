@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING
 
 from tests.sessions.live_session import INSTRUMENT, PRICE, SYMBOL, LiveSession
 from tests.sessions.small_session import ended
+from tests.sessions.test_session import table
+from trading_runtime.operations.stand_in import bybit
+from trading_runtime.operations.stand_in.bybit_documents import wallet_json
 from trading_runtime.operations.stand_in.exchange import HeldOrder
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
+
+    from trading_runtime.operations.stand_in.bybit_documents import Json
 
 OTHER = "ETHUSDT"
 
@@ -103,3 +110,50 @@ def test_what_is_left_in_an_instrument_that_the_deployment_no_longer_has_is_a_re
         f"{INSTRUMENT}: the journals give 0.01, and {gone}",
     ]
     assert live.events("order_ended", "two") == []
+
+
+def test_an_order_that_the_venue_accepted_and_does_not_list_is_a_refusal(
+    live: LiveSession,
+) -> None:
+    live.write(on_stop="hold")
+    first = live.connect()
+    live.order("rest 0.010 40000.0")
+    live.wait_for("order_accepted", first)
+    ended(first, signal.SIGTERM)
+    live.protocol.hides_orders = True
+    code, text = ended(live.start("--run-id", "two"))
+    live.protocol.hides_orders = False
+    third = live.connect("three")
+    live.order("cancel")
+    live.wait(lambda: bool(live.events("order_ended", "three")), third)
+    assert ended(third, signal.SIGTERM)[0] == 143
+    [order_id] = live.accepted
+
+    assert code == 11, text
+    [row] = live.events("session_reconciled", "two")[0]["unresolved"]
+    assert row.startswith(f"{INSTRUMENT}: the venue accepted order {order_id}, and lists it nei")
+    assert live.events("order_ended", "two") == []
+
+
+def test_balances_that_nothing_has_a_price_of_are_told_and_left_out(
+    live: LiveSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor do they keep the limits of losses, or the results, from being stated."""
+
+    def with_others(wallet: Decimal) -> Json:
+        whole = wallet_json(wallet)
+        [coin] = whole["coin"]
+        amount = dict.fromkeys(("walletBalance", "equity", "availableToWithdraw"), "0.5")
+        return whole | {"coin": [coin, coin | amount | {"coin": "XYZ"}]}
+
+    monkeypatch.setattr(bybit, "wallet_json", with_others)
+    live.write(risk={"max_daily_loss": 1000})
+    process = live.connect()
+    live.order("buy 0.010", "sell 0.010")
+    live.wait_for("order_filled", process, 2)
+    code, text = ended(process, signal.SIGTERM)
+    [compared] = live.events("session_reconciled")
+
+    assert code == 143, text
+    assert compared["not_valued"] == ["0.50000000 XYZ"]
+    assert table(live, "equity")["equity"][0] == 100_000

@@ -55,16 +55,26 @@ def test_a_session_trades_on_made_bars_as_a_backtest_of_the_same_rows_does(
     assert stopped["rows"] == BARS_A_DAY * len(DAY_STARTS)
 
 
-def test_what_a_stopped_session_saw_of_made_bars_still_compares(deployed: SmallSession) -> None:
-    deployed.use("timed.py:Timed", made=MADE)
-    deployed.play("x6000")
+def test_seconds_of_the_wall_clock_end_no_bar_and_what_a_stopped_session_saw_compares(
+    deployed: SmallSession,
+) -> None:
+    seconds = f"{INSTRUMENT}-1-SECOND-LAST-INTERNAL@1-MINUTE-EXTERNAL"
+    deployed.use("timed.py:Timed", made=[seconds])
+    deployed.play("x1200")
+    deployed.write(
+        execution=deployed.content["execution"] | {"skip_empty_bars": True},
+        data=deployed.content["data"] | {"end": "2024-01-01T04:01:00Z"},
+    )
     session = deployed.start()
-    deployed.wait_for("order_filled", session, 4)
+    deployed.wait_for("order_filled", session, 60)  # after three seconds at least
     code, text = ended(session, signal.SIGTERM)
     found = compared(deployed)
+    [stopped] = deployed.events("session_stopped")
 
     assert code == 143, text
     assert found["exact"] == found["session_fills"] == found["backtest_fills"]
+    # Each row is in a second of its own, which the next row finds ended.
+    assert stopped["rows"] - found["session_fills"] in {0, 1}
 
 
 def test_made_bars_that_are_asked_for_later_are_refused_at_once(deployed: SmallSession) -> None:

@@ -316,6 +316,16 @@ def test_of_the_rows_between_two_looks_each_instrument_has_its_own_newest(
     assert watched.data.rows == 5
 
 
+def test_of_a_single_instrument_the_last_row_says_how_new_it_is() -> None:
+    first, second = NAMES
+    section = AdapterData(source="adapter", adapter="bybit", instruments=[first])
+    data = ArrivingData(section, 1, client=(None, None))
+    data.came.append(quote(first, 5, time.time_ns()))
+
+    assert [data.is_newer(first, instant) for instant in (5, 6)] == [True, False]
+    assert not data.is_newer(second, 5)
+
+
 def test_a_bar_is_news_of_its_instrument_and_says_nothing_about_clocks(watched: Watched) -> None:
     name, now = NAMES[0], time.time_ns()
     price, size = Price.from_str("100.0"), Quantity.from_int(1)

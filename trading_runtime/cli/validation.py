@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from trading_runtime.records.trials import TrialCount
     from trading_runtime.results.nested import Nested
     from trading_runtime.search.continuous import Seams, Source, Validated
     from trading_runtime.search.robustness import Robustness
@@ -243,17 +244,28 @@ def validated_document(source: Source, found: Validated) -> dict[str, Any]:
         ],
         "stability": found.stability._asdict(),
         "seen_by_search": found.seen_by_search,
-        **(_inside(found)),
+        **_inside(source, found),
         "windows": _statistics(found.tested),
         "continuous": None if found.continuous is None else _statistics(found.continuous),
     }
 
 
-def _inside(found: Validated) -> dict[str, Any]:
+def _inside(source: Source, found: Validated) -> dict[str, Any]:
     """Return what is said of all searches inside splits."""
     if found.nested is None:
         return {}
-    return {"tried": found.nested.tried, "computed_inside": found.computed_inside}
+    return {
+        "tried": found.nested.tried,
+        "trials": _trials(source).trials,
+        "computed_inside": found.computed_inside,
+    }
+
+
+def _trials(source: Source) -> TrialCount:
+    """Return the trials on the run's data by now, those inside its splits included."""
+    from trading_runtime.results.ledger import trials_by_now
+
+    return trials_by_now(source.store, source.plan, len(source.plan.points), source.luck)
 
 
 def _searched(found: Validated) -> list[dict[str, Any]]:
@@ -273,6 +285,7 @@ def _searched(found: Validated) -> list[dict[str, Any]]:
 
 def validated_lines(source: Source, found: Validated) -> Iterator[str]:
     """Yield a line for each split, and their overall result."""
+    from trading_runtime.results.judgement import verdict
     from trading_runtime.results.validation import SEEN_BY_THE_SEARCH
 
     metric, facts = source.plan.objective.metric, found.stability
@@ -294,6 +307,8 @@ def validated_lines(source: Source, found: Validated) -> Iterator[str]:
     )
     if found.nested is not None:
         yield from _search_lines(found.nested, found.computed_inside)
+        spent = _trials(source)
+        yield from (f"luck: {text}" for text in verdict(source.luck, spent))
     yield from _comparison("tests", found.tested, found.continuous)
     if found.run_id is not None:
         yield f"continuous tasks: run {found.run_id}, {found.computed:,} computed"

@@ -232,7 +232,7 @@ def as_experiment(deployment: Deployment) -> Experiment:
 
     Its parts were checked in the deployment: checking them again would build their validators.
     """
-    data, execution = deployment.data, deployment.execution
+    data, execution, statistics = deployment.data, deployment.execution, deployment.statistics
     if isinstance(data, ReplayData):
         dataset = DatasetSettings.model_construct(
             path=data.dataset, instruments=data.instruments, types=data.types
@@ -248,7 +248,9 @@ def as_experiment(deployment: Deployment) -> Experiment:
             **{name: getattr(execution, name) for name in VenueSettings.model_fields}
         )
     else:
-        # What the account holds is known once the venue has said it.
+        # What the account holds is known once the venue has said it, in whatever currencies.
+        named = statistics.currency or execution.currency
+        statistics = statistics.model_copy(update={"currency": named})
         venue = VenueSettings.model_construct(
             account_type=execution.account_type,
             balances=[f"1 {execution.currency}"],
@@ -267,7 +269,7 @@ def as_experiment(deployment: Deployment) -> Experiment:
         strategy=deployment.strategy,
         seed=deployment.seed,
         equity=deployment.equity,
-        statistics=deployment.statistics,
+        statistics=statistics,
         results=deployment.results,
         workers=1,
     )

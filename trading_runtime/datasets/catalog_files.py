@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 
 _BLOCK = 1 << 20
+_LARGEST_TEXTS = 2**31 - 1
+"""Bytes that a column of texts may have."""
 
 
 @dataclass(frozen=True)
@@ -482,9 +484,9 @@ def table_of(source: SeriesSource, frame: pl.DataFrame) -> pa.Table:
     if isinstance(source.series, CloseSeries):
         kinds = pa.repeat(pa.scalar("END_OF_SESSION"), frame.height)
         arrays["close_type"] = kinds.dictionary_encode().cast(_SIDE)
-    known = frame["ts"].to_arrow().cast(_TIME)
+    known = frame["ts"].to_arrow().view(_TIME)
     has_both = "ts_event" in frame.columns
-    arrays["ts_event"] = frame["ts_event"].to_arrow().cast(_TIME) if has_both else known
+    arrays["ts_event"] = frame["ts_event"].to_arrow().view(_TIME) if has_both else known
     arrays["ts_init"] = known
     if kind in _UPDATES:
         arrays["identifier"] = pa.repeat(pa.scalar(source.instrument.id), frame.height)
@@ -530,8 +532,13 @@ def _aggressors(sides: pl.Series) -> Any:
 
 
 def _texts(texts: pl.Series) -> Any:
-    # Arrow takes long to cast the texts' newer form.
-    return texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
+    # Arrow takes long to cast the texts' newer form, and to import what casts the older one.
+    found = texts.to_arrow(compat_level=pl.CompatLevel.oldest())
+    validity, offsets, data = found.buffers()
+    if found.offset or len(data) > _LARGEST_TEXTS:
+        return found.cast(pa.string())
+    shorter = np.frombuffer(offsets, np.int64).astype(np.int32)
+    return pa.Array.from_buffers(pa.string(), len(found), [validity, pa.py_buffer(shorter), data])
 
 
 def _plain(rate: int) -> str:

@@ -502,10 +502,10 @@ def _few_words(
     texts: pl.Series, meanings: Mapping[str, str], kind: type[pl.String] | pl.Enum, *, fold: bool
 ) -> pl.Series:
     """Return the meanings of the texts that are among the first; null for any other."""
-    places = np.zeros(len(texts), np.uint32)
+    places = np.zeros(len(texts), np.uint8)
     found: list[str | None] = [None]
     if not texts.null_count():
         for text in dict.fromkeys(texts.head(_FIRST_ROWS)):
-            places += (texts == text).to_numpy() * np.uint32(len(found))
+            places += (texts == text).to_numpy() * np.uint8(len(found))
             found.append(meanings.get(text.strip().lower() if fold else text.strip()))
     return pl.Series(texts.name, found, kind).gather(pl.Series(places))

@@ -61,6 +61,7 @@ _ROLES = {
     "quotes": ("timestamp", "received", "bid", "ask", "bid_size", "ask_size"),
     "trades": ("timestamp", "received", "price", "size", "trade_id", "aggressor", "buyer_maker"),
 }
+_ADJUSTED = frozenset({"adjclose", "adjustedclose", "closeadj"})
 _BOOKS = frozenset({"order_book_deltas", "order_book_depths"})
 """Types that are recognised by their columns alone."""
 _FOUND_BY_NAME = frozenset({
@@ -73,6 +74,8 @@ _GROUPED = re.compile(
 """Numbers with a sign between thousands: 1,234.5, 1.234,5, 1'234.5."""
 _THREE_DIGITS = re.compile(r"[1-9][0-9]{0,2}\.[0-9]{3}")
 """1.234 is a fraction, or thousands where a comma begins the fraction."""
+_APOSTROPHE = re.compile(r"[0-9]{2,3}'[0-9]{3}")
+"""110'165 is 110,165, or 110 and 16.5 32nds of a bond."""
 _BARS_WITHOUT_HEADER = 5
 """Columns of a time and four prices."""
 
@@ -130,6 +133,7 @@ _OPTIONS = {
     "volume": "--set volume=1000",
     "size": "--set size=1000000",
     "decimal": "--set decimal=,",
+    "thousands": '--set thousands="\'"',
 }
 """How a command answers what a file does not show."""
 
@@ -219,6 +223,9 @@ def _columns(
         # Investing.com's name of the last price.
         places.setdefault("close", places["price"])
     kind = _kind_of(places, names)
+    if kind == "bars" and (adjusted := [at for at, name in enumerate(plain) if name in _ADJUSTED]):
+        aside = f"{names[adjusted[0]]!r} is left aside: prices are as in the other columns"
+        found.seen.append(("adjusted", f"{aside}, without dividends ('venue.dividends' pays them)"))
     if "volume" not in places:
         _volume(kind, names, plain, places, found)
     used: dict[str, tuple[int, ...]] = {
@@ -397,6 +404,12 @@ def _number_format(numbers: list[str], prices: list[str], found: Guess) -> Numbe
     if found.series.get("separator") == ";" and all(map(_THREE_DIGITS.fullmatch, written)):
         found.series["decimal"] = ASKED
         found.asks.append(("decimal", f"whether {written[0]!r} is a fraction or thousands"))
+        return NumberFormat()
+    if prices and all(map(_APOSTROPHE.fullmatch, prices)):
+        found.series["thousands"] = ASKED
+        found.asks.append(
+            ("thousands", f"whether {prices[0]!r} is thousands, or 32nds, which are not read")
+        )
         return NumberFormat()
     with_comma = [text for text in prices if "," in text]
     has_point = any("." in text for text in prices)

@@ -21,7 +21,7 @@ from trading_runtime.datasets.data_file import (
     column_roles,
 )
 from trading_runtime.datasets.instrument_facts import StatedInstrument
-from trading_runtime.datasets.number_columns import price_columns, scale_of, size_columns
+from trading_runtime.datasets.number_columns import NO_PRICE, price_columns, scale_of, size_columns
 from trading_runtime.datasets.pairs import QUOTES, currencies_of, pairs_in
 from trading_runtime.datasets.raw_files import RawFile, find_files
 from trading_runtime.datasets.remote_files import is_address
@@ -66,8 +66,6 @@ _EXACT_DIGITS = 15
 """Digits that a number of 64 bits keeps."""
 _SAME = 1e-12
 _WHOLE_AND_HIGH = r"^[0-9]{5,}$"
-_NO_PRICE = "9223372036854775807"
-"""What Databento has in place of a price."""
 
 
 @dataclass(frozen=True)
@@ -267,6 +265,7 @@ def _bar_of(files: Sequence[RawFile]) -> str:
             f"{files[0].name}: no row has {wanted}; correct the instrument, or give its name in "
             "the files with --symbol"
         )
+    next(iter(files[0].blocks(column_roles(series))), None)  # a file of something else says so
     raise UsageError(f"{files[0].name}: has no two rows that tell how long a bar is; give --bar")
 
 
@@ -352,8 +351,8 @@ def _refuse_whole_prices(loaded: LoadedPreparation) -> None:
         if texts is not None and texts.str.contains(_WHOLE_AND_HIGH).all():
             raise UsageError(
                 f"{file.name}: prices such as {texts[0]} are whole and high for a stock in USD; "
-                "for ten-thousandths, as in LEAN's files, give --set "
-                '\'scale={"prices": "0.0001"}\', and \'"1"\' when they are right'
+                'give --set \'scale={"prices": "0.0001"}\' for LEAN\'s ten-thousandths, '
+                '"1e-9" for Databento\'s billionths, "1" when they are right'
             )
 
 
@@ -459,7 +458,7 @@ def _digits(loaded: LoadedPreparation, columns: Callable[[Series], Sequence[str]
 
 def _digits_of(texts: pl.Series, factor: Decimal, *, is_rounded: bool) -> int:
     plain = texts.unique().drop_nulls().str.strip_chars()
-    plain = _without_noise(plain.filter(plain != _NO_PRICE), is_rounded=is_rounded)
+    plain = _without_noise(plain.filter(plain != NO_PRICE), is_rounded=is_rounded)
     if factor != 1:
         return max((_places(text, factor) for text in plain), default=0)
     most = 0

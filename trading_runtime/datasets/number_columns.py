@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from trading_runtime.datasets.columns import Increment
     from trading_runtime.datasets.data_file import Series
 
+NO_PRICE = "9223372036854775807"
+"""What Databento has in place of a price."""
 _PRICES: dict[str, tuple[str, ...]] = {
     "bars": ("open", "high", "low", "close"),
     "trades": ("price",),

@@ -38,7 +38,13 @@ from trading_runtime.datasets.data_file import (
     TradeSeries,
     column_roles,
 )
-from trading_runtime.datasets.number_columns import one_tick, price_columns, scale_of, size_columns
+from trading_runtime.datasets.number_columns import (
+    NO_PRICE,
+    one_tick,
+    price_columns,
+    scale_of,
+    size_columns,
+)
 from trading_runtime.datasets.row_checks import RowProblems, shown
 from trading_runtime.datasets.row_order import rows_until
 from trading_runtime.datasets.splits import adjusted, factors
@@ -177,12 +183,13 @@ class SeriesSource:
     def _read(self, index: int, raw: pl.DataFrame, problems: RowProblems) -> pl.DataFrame:
         """Return the rows of a block; what is counted in those that the dataset has is not."""
         again = replace(self, rounded={}, snapped={}, sides=replace(self.sides))
+        counted = dict(self.rounded), dict(self.snapped)
         frame = _read_block(self, index, raw, problems)
         if self.known_until is None:
             return frame
         known = rows_until(self.known_until, frame, self.known_rows.get(index))
-        if known is not None:
-            self.known_rows[index] = known
+        self.known_rows |= {} if known is None else {index: known}
+        if known is not None and counted != (self.rounded, self.snapped):
             old = raw.filter(pl.col("row").is_between(known.start, known.stop, closed="left"))
             _read_block(again, index, old, RowProblems(self.files, drops=problems.drops))
             for counts, before in ((self.rounded, again.rounded), (self.snapped, again.snapped)):
@@ -262,7 +269,9 @@ def _read_block(
         columns |= block.funding(times)
         needed = [name for name in columns if name != "interval"]
     place = pl.Series([index], dtype=pl.UInt32).new_from_index(0, raw.height)
-    frame = pl.DataFrame(columns | {"file": place, "row": raw["row"]}).drop_nulls(needed)
+    frame = pl.DataFrame(columns | {"file": place, "row": raw["row"]})
+    if any(columns[name].null_count() for name in needed):
+        frame = frame.drop_nulls(needed)
     if bad := {row.row for row in problems.dropped[dropped:]}:
         frame = frame.filter(~pl.col("row").is_in(list(bad)))
     return frame
@@ -402,7 +411,10 @@ class _Block:
             tick = Increment.of(increment.value / factor) if factor != 1 else increment
         except ValueError as error:
             raise UsageError(f"scale: {factor} does not fit the tick {increment.value}") from error
-        numbers = read_ticks(self.raw[name], tick, int(largest / factor), form)
+        raw = self.raw[name]
+        if is_price and factor < 1:
+            raw = raw.set((raw.cast(pl.String) == NO_PRICE).fill_null(value=False), None)
+        numbers = read_ticks(raw, tick, int(largest / factor), form)
         _report_numbers(self, name, numbers)
         if is_price and series.scale is None:
             _refuse_fixed_point(self, name, numbers["ticks"], increment)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -24,9 +26,9 @@ from trading_runtime.datasets.row_checks import shown
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from trading_runtime.datasets.manifest_entries import DataFile
+    from trading_runtime.datasets.manifest_entries import DataFile, RowGroup
     from trading_runtime.datasets.row_checks import RowProblems
     from trading_runtime.datasets.series_rows import SeriesSource
     from trading_runtime.storage.object_store import ObjectStore
@@ -64,8 +66,8 @@ class StoredRows:
         self._excluded = excluded
         self._dropped = dropped
         self._rest: Iterator[pl.DataFrame] | None = None
-        self._buffer: pl.DataFrame | None = None
-        self._ids: pl.Series | None = None
+        self._buffer: list[pl.DataFrame] = []
+        self._ids: _KnownIds | None = None
 
     def left_out(self, folder: str, name: str) -> set[tuple[str, ...]]:
         """Return what the ``folder`` of the dataset keeps of rows that were left out.
@@ -92,8 +94,9 @@ class StoredRows:
         old, new = frame.head(end), frame.slice(end)
         ours = self._comparable(pl.DataFrame(pl.from_arrow(table_of(self._source, old))))
         if self._rest is None:
-            self._begin(int(old["ts"][0]), ours)
-        stored = self._next(old.height).select(ours.columns)
+            self._rest = self._from(int(old["ts"][0]))
+            self._begin(int(old["ts"][0]), ours, self._rest)
+        stored = self._next(old.height, self._rest).select(ours.columns)
         count = stored.height
         if stored.equals(ours.head(count)) and self._may_follow(ours.slice(count)):
             self.known += count
@@ -121,13 +124,10 @@ class StoredRows:
         if not isinstance(series, TradeSeries) or series.columns.trade_id is None:
             return
         if self._ids is None:
-            self._ids = pl.concat([rows for _, rows in self._groups(self._files[-1])])["trade_id"]
-        numbers, known = (
-            ids.cast(pl.Int64, strict=False) for ids in (frame["trade_id"], self._ids)
-        )
-        if not numbers.null_count() + known.null_count() and numbers.min() > known.max():  # type: ignore[operator]
+            self._ids = _KnownIds.of(pl.concat(self._groups(self._files[-1]))["trade_id"])
+        if self._ids.are_below(frame["trade_id"]):
             return
-        again = frame.filter(pl.col("trade_id").is_in(self._ids.implode()))
+        again = frame.filter(pl.col("trade_id").is_in(self._ids.texts.implode()))
         for index in again["file"].unique(maintain_order=True):
             rows = again.filter(pl.col("file") == index)
             problems.add(
@@ -148,14 +148,10 @@ class StoredRows:
             if group.first < first
         ]
         near = [item for item in earlier if item[1].last >= since] or earlier[-1:]
-        paths = {entry.path for entry, _ in near}
-        indices = {(entry.path, group.index) for entry, group in near}
         parts = [
             rows
-            for entry in self._files
-            if entry.path in paths
-            for index, rows in self._groups(entry)
-            if (entry.path, index) in indices
+            for entry, of_file in itertools.groupby(near, key=itemgetter(0))
+            for rows in self._groups(entry, [group for _, group in of_file])
         ]
         rows = pl.concat(parts) if parts else next(self._from(self.last)).clear()
         rows = rows.filter(pl.col("ts_init").dt.epoch("ns") < first)
@@ -169,28 +165,25 @@ class StoredRows:
         times = self.before(end, first)["ts_init"].dt.epoch("ns")
         return bool((times >= first).any())
 
-    def _begin(self, first: int, ours: pl.DataFrame) -> None:
-        """Find the stored row with which new rows begin."""
-        self._rest = self._from(first)
+    def _begin(self, first: int, ours: pl.DataFrame, stored: Iterator[pl.DataFrame]) -> None:
+        """Find the stored row with which new rows begin, among those from ``first`` on."""
         parts: list[pl.DataFrame] = []
         count = 0
-        for part in self._rest:
+        for part in stored:
             parts.append(part)
             count += int((part["ts_init"].dt.epoch("ns") == first).sum())
             if sum(each.height for each in parts) >= count + ours.height:
                 break
-        if not parts:
-            return
         rows = pl.concat(parts)
         same = rows.head(count).select(ours.columns)
         places = [at for at, row in enumerate(same.iter_rows()) if row == ours.row(0)]
         for at in places:
             shared = min(rows.height - at, ours.height)
             if rows.slice(at, shared).select(ours.columns).equals(ours.head(shared)):
-                self._buffer = rows.slice(at)
+                self._buffer = [rows.slice(at)]
                 return
         goes_on = first == self.last and self._may_follow(ours)
-        self._buffer = rows.slice(count) if goes_on else rows
+        self._buffer = [rows.slice(count) if goes_on else rows]
 
     def _may_follow(self, rows: pl.DataFrame) -> bool:
         """Whether rows up to the last stored time may come after all stored ones."""
@@ -212,36 +205,52 @@ class StoredRows:
             rows = rows.drop("trade_id", strict=False)
         return rows.with_columns(pl.col(pl.Categorical).cast(pl.String))
 
-    def _next(self, count: int) -> pl.DataFrame:
+    def _next(self, count: int, rest: Iterator[pl.DataFrame]) -> pl.DataFrame:
         """Return the next ``count`` stored rows, fewer at their end."""
-        parts = [] if self._buffer is None else [self._buffer]
-        while sum(part.height for part in parts) < count:
-            part = next(self._rest, None) if self._rest is not None else None
+        while sum(part.height for part in self._buffer) < count:
+            part = next(rest, None)
             if part is None:
                 break
-            parts.append(part)
-        if not parts:
-            empty = next(self._from(self.last))
-            return empty.clear()
-        rows = pl.concat(parts)
-        self._buffer = rows.slice(count)
+            self._buffer.append(part)
+        rows = pl.concat(self._buffer)
+        self._buffer = [rows.slice(count)]
         return rows.head(count)
 
     def _from(self, first: int) -> Iterator[pl.DataFrame]:
         for entry in self._files:
-            if entry.row_groups[-1].last < first:
-                continue
-            for _, rows in self._groups(entry, first):
+            groups = [group for group in entry.row_groups if group.last >= first]
+            for rows in self._groups(entry, groups) if groups else ():
                 times = rows["ts_init"].dt.epoch("ns")
                 yield rows.slice(int(times.search_sorted(first, "left")))
 
-    def _groups(self, entry: DataFile, first: int = 0) -> Iterator[tuple[int, pl.DataFrame]]:
-        """Yield index and rows of the row groups of a file that end at ``first`` or later."""
+    def _groups(
+        self, entry: DataFile, groups: Iterable[RowGroup] | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """Yield the rows of some row groups of a file, of all when none are given."""
         with pq.ParquetFile(io.BytesIO(self._dataset.read(entry.path))) as file:
-            for group in entry.row_groups:
-                if group.last >= first:
-                    rows = pl.DataFrame(pl.from_arrow(file.read_row_group(group.index)))
-                    yield group.index, self._comparable(rows)
+            for group in entry.row_groups if groups is None else groups:
+                rows = pl.DataFrame(pl.from_arrow(file.read_row_group(group.index)))
+                yield self._comparable(rows)
+
+
+class _KnownIds(NamedTuple):
+    """The ids of stored trades."""
+
+    texts: pl.Series
+    last: int | None
+    """The largest, when all are whole numbers."""
+
+    @classmethod
+    def of(cls, texts: pl.Series) -> Self:
+        numbers = texts.cast(pl.Int64, strict=False)
+        return cls(texts, None if numbers.null_count() else int(numbers.max()))  # type: ignore[arg-type]
+
+    def are_below(self, texts: pl.Series) -> bool:
+        """Whether all of ``texts`` are numbers above the ids, none of which they can be then."""
+        if self.last is None:
+            return False
+        numbers = texts.cast(pl.Int64, strict=False)
+        return not numbers.null_count() and int(numbers.min()) > self.last  # type: ignore[arg-type]
 
 
 def _first_difference(stored: pl.DataFrame, ours: pl.DataFrame) -> int:

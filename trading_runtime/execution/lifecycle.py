@@ -222,7 +222,7 @@ def _walked(
         return None, f"Its splits form no path through time. {command!r} shows what they chose."
     try:
         if asked.get("nested"):
-            return walk_nested(store, files.folder.name, plan, asked), ""
+            return walk_nested(store, files, plan, asked), ""
         return (walk_over(plan, store, files, asked) if reduced.result.complete else None), ""
     except UsageError as error:
         return None, str(error)

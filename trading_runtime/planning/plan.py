@@ -142,20 +142,26 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
 def batches(cached: Sequence[bool], workers: int) -> tuple[tuple[int, int], ...]:
     """Return ``(first, last + 1)`` of each batch of consecutive tasks.
 
-    ``cached`` says for each task whether its result is stored. Batches are small enough that
-    workers finish at about the same time, and large enough that the data of a partition is not cut
-    again for every few tasks.
+    ``cached`` says for each task whether its result is stored. Batches are large enough that the
+    data of a partition is not cut again for every few tasks. Those of several workers are smaller
+    at the end, so that all finish at about the same time.
     """
     pending = len(cached) - sum(cached)
-    size = -(-pending // (workers * _BATCHES_PER_WORKER)) if pending else len(cached)
-    size = max(1, min(size, _MOST_TASKS_OF_A_BATCH))
+    most = -(-pending // (workers * _BATCHES_PER_WORKER)) if pending else len(cached)
+    most = max(1, min(most, _MOST_TASKS_OF_A_BATCH))
+
+    def size_of_next(left: int) -> int:
+        return most if workers == 1 else max(1, min(most, -(-left // (2 * workers))))
+
     result: list[tuple[int, int]] = []
     first = count = 0
+    size = size_of_next(pending) if pending else most
     for index, is_stored in enumerate(cached):
         count += not is_stored
         if count == size or index == len(cached) - 1:
             result.append((first, index + 1))
-            first, count = index + 1, 0
+            pending -= count
+            first, count, size = index + 1, 0, size_of_next(pending)
     return tuple(result)
 
 

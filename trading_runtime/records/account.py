@@ -24,6 +24,30 @@ class HeldPosition(Record):
 
 
 @dataclass(frozen=True)
+class OrderTerms(Record):
+    """What an order says besides the usual, by the engine's names and in its words."""
+
+    post_only: bool | None = None
+    quote_quantity: bool | None = None
+    expire_time: int | None = None
+    """Nanoseconds since the epoch."""
+    display_qty: str | None = None
+    trigger_type: str | None = None
+    trigger_instrument_id: str | None = None
+    emulation_trigger: str | None = None
+    activation_price: str | None = None
+    limit_offset: str | None = None
+    trailing_offset: str | None = None
+    trailing_offset_type: str | None = None
+    contingency_type: str | None = None
+    order_list_id: str | None = None
+    parent_order_id: str | None = None
+    """The order whose fill it waits for."""
+    linked_order_ids: Sequence[str] | None = None
+    tags: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
 class RestingOrder(Record):
     """An order that the venue held."""
 
@@ -37,6 +61,7 @@ class RestingOrder(Record):
     trigger_price: str | None
     time_in_force: str
     reduce_only: bool
+    terms: OrderTerms | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,8 +82,9 @@ class Line(NamedTuple):
     """An event as its line has it, for what waits for its line: it takes a fifth of the time."""
 
     event: str
-    fields: Mapping[str, Any]
-    """In the order in which the event declares them; ``None`` is left out."""
+    fields: Mapping[str, Any] | str
+    """In the order in which the event declares them; ``None`` is left out. Or their JSON text,
+    without secrets."""
 
 
 def as_dataclass[E: Event](event: type[E]) -> type[E]:

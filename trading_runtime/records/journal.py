@@ -120,8 +120,20 @@ class Journal:
 
         Raises ``StorageError`` when it cannot be written; the chain then ends with the line before.
         """
-        self.hold(event)
-        self.flush()
+        if self._held or callable(event):
+            self.hold(event)
+            self.flush()
+            return
+        # An order may be waiting: the same as holding and flushing, in fewer steps.
+        if self._unhashed is not None:
+            self._hash_last()
+        self._latest = moment = max(time.time_ns(), self._latest + 1)
+        fields = event.fields
+        payload = fields if isinstance(fields, str) else _payload_text(fields, json_texts())
+        line = self._encoded(self._sequence, moment, event.event, payload, self._previous)
+        self._append(line + b"\n")
+        self._unhashed = line
+        self._sequence += 1
 
     def hold(self, event: Event | Line | Callable[[], Event | Line]) -> None:
         """Append an event with the time of now; it is in the file after the next ``flush``.
@@ -139,8 +151,7 @@ class Journal:
         or by a flush with nothing held: an order may be waiting for the last line.
         """
         if self._unhashed is not None:
-            self._previous = hashlib.sha256(self._unhashed).hexdigest()
-            self._unhashed = None
+            self._hash_last()
         if not self._held:
             return
         held, self._held = self._held, []
@@ -149,12 +160,9 @@ class Journal:
             if line:
                 previous = hashlib.sha256(line).hexdigest()
             made = event() if callable(event) else event
-            # As encode_line has it, of which this is the fast form.
-            line = (
-                f'{{"sequence":{sequence},"time":"{instant_text(moment)}",'
-                f'"writer":"{self.writer}","event":"{made.event}",'
-                f'"payload":{_payload_text(made.fields, texts)},"previous":"{previous}"}}'
-            ).encode()
+            fields = made.fields
+            payload = fields if isinstance(fields, str) else _payload_text(fields, texts)
+            line = self._encoded(sequence, moment, made.event, payload, previous)
             lines.append(line + b"\n")
         self._append(b"".join(lines))
         self._unhashed = line
@@ -182,6 +190,19 @@ class Journal:
         with storage_errors(self._path):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
             self._file = os.open(self._path, flags, 0o644)
+
+    def _hash_last(self) -> None:
+        self._previous = hashlib.sha256(self._unhashed or b"").hexdigest()
+        self._unhashed = None
+
+    def _encoded(
+        self, sequence: int, moment: int, event: str, payload: str, previous: str
+    ) -> bytes:
+        # As encode_line has it, of which this is the fast form.
+        return (
+            f'{{"sequence":{sequence},"time":"{instant_text(moment)}","writer":"{self.writer}",'
+            f'"event":"{event}","payload":{payload},"previous":"{previous}"}}'
+        ).encode()
 
     def _append(self, content: bytes) -> None:
         written = 0

@@ -7,6 +7,7 @@ a replay differs from that of the line.
 from __future__ import annotations
 
 from trading_runtime.errors import Kind
+from trading_runtime.records.account import OrderTerms
 from trading_runtime.records.events import Event, Mode
 
 
@@ -82,6 +83,8 @@ class SessionReconciled(Event):
     """Differences that nothing explains; with any, the session does not trade."""
     fills_taken_over: list[str] | None = None
     """When no session has traded before: the ids of fills that the venue's positions contain."""
+    not_valued: list[str] | None = None
+    """Balances that the account's value leaves out: no instrument of the deployment has a price."""
 
 
 class OrderClaimed(Event):
@@ -156,6 +159,7 @@ class OrderSubmitted(Event):
     trigger_price: str | None = None
     time_in_force: str | None = None
     reduce_only: bool | None = None
+    terms: OrderTerms | None = None
     at: str | None = None
 
 

@@ -80,7 +80,13 @@ def record_trials(
     """
     entry = entry_of(plan, results)
     write_entry(store, entry)
-    of_this_run = len(entry.trials)
+    return trials_by_now(store, plan, len(entry.trials), luck)
+
+
+def trials_by_now(
+    store: Store, plan: Plan, of_this_run: int, luck: LuckStatistics | None
+) -> TrialCount:
+    """Return how much has been tried on a plan's data by now, with ``luck`` for that number."""
     try:
         trials = len(trials_on(store, (window for _, window in _windows(plan))))
     except DataError as error:

@@ -30,6 +30,7 @@ from trading_runtime.storage.files import read_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.store import Store
 
 _LONGEST_STEM = 48
@@ -108,17 +109,17 @@ def _stem(run_id: str) -> str:
     return run_id[:_LONGEST_STEM].rstrip(".-")
 
 
-def read_nested(store: Store, run_id: str, plan: Plan, settings: Mapping[str, Any]) -> Nested:
+def read_nested(store: Store, files: RunFiles, plan: Plan, settings: Mapping[str, Any]) -> Nested:
     """Return what the searches inside the splits of a run chose.
 
     Raises ``UsageError`` when one has not ended or is another search, or there are too few windows.
     """
-    bounds = windows_of(plan)
+    run_id, bounds = files.folder.name, windows_of(plan)
     splits = splits_of(settings, len(bounds))
     searches = []
     for number, split in enumerate(splits):
         train = [bounds[window] for window in split.train]
-        found = read_search(store, run_id, plan, split_id(run_id, number, train), train)
+        found = read_search(store, files, plan, split_id(run_id, number, train), train)
         if found is None:
             raise UsageError(
                 f"run {run_id!r}: split {number} has not been searched; 'trading-runtime results "
@@ -146,31 +147,32 @@ def nested_of(splits: Sequence[Split], searches: Sequence[SplitSearch]) -> Neste
 
 
 def read_search(
-    store: Store, run_id: str, plan: Plan, name: str, train: Sequence[tuple[int, int]]
+    store: Store, files: RunFiles, plan: Plan, name: str, train: Sequence[tuple[int, int]]
 ) -> SplitSearch | None:
-    """Return the search in run ``name``, inside a split of ``run_id``; ``None`` unless it ended.
+    """Return the search in run ``name``, inside a split of another; ``None`` unless it ended.
 
-    Raises ``UsageError`` when it is not the search of ``run_id``, or had other windows or code.
+    ``files`` and ``plan`` are those of the run that is validated. Raises ``UsageError`` when it is
+    not the search of that run, or had other windows or code.
     """
-    files = store.run(name)
-    result = read_result(files)
+    inside = store.run(name)
+    result = read_result(inside)
     if result is None or result.counts.missing:
         return None
-    searched = read_plan(files.plan)
-    ours, theirs = (read_json(each.experiment) or {} for each in (store.run(run_id), files))
+    searched = read_plan(inside.plan)
+    ours, theirs = (read_json(each.experiment) or {} for each in (files, inside))
     if (
         searched.common.content != plan.common.content
         or windows_of(searched) != list(train)
         or any(ours.get(key) != theirs.get(key) for key in _OF_A_SEARCH)
     ):
         raise UsageError(
-            f"run {name!r} is no search inside a split of run {run_id!r}: it has another search, "
-            "other code or other windows; run the experiment with another run id"
+            f"run {name!r} is no search inside a split of run {files.folder.name!r}: it has "
+            "another search, other code or other windows; run the experiment with another run id"
         )
     first = store.run(generation_id(name, 0)).plan
     # Of successive halving, the run itself has only the points of its last rung.
     tried = max(len(searched.points), len(read_plan(first).points) if first.exists() else 0)
-    table = read_table(files.points, result.tables)
+    table = read_table(inside.points, result.tables)
     best = result.best
     return SplitSearch(
         name,
@@ -181,20 +183,21 @@ def read_search(
     )
 
 
-def read_tests(store: Store, run_id: str, plan: Plan, nested: Nested) -> NestedTests:
+def read_tests(store: Store, files: RunFiles, plan: Plan, nested: Nested) -> NestedTests:
     """Return the tests of the chosen points, which have run.
 
-    ``plan`` is that of run ``run_id``. Raises ``UsageError`` when they did not run, or one failed.
+    Raises ``UsageError`` when they did not run, or one failed.
     """
+    run_id = files.folder.name
     name = nested.tests_id(run_id)
-    files = store.run(name)
-    if not files.plan.exists():
+    of_tests = store.run(name)
+    if not of_tests.plan.exists():
         raise UsageError(
             f"run {run_id!r}: the points that its splits chose have not been tested (run "
             f"{name!r}); 'trading-runtime results walk-forward {run_id} --nested' does that"
         )
-    tests = read_plan(files.plan)
-    windows = Windows.of_run(tests, store, files, plan)
+    tests = read_plan(of_tests.plan)
+    windows = Windows.of_run(tests, store, of_tests, plan)
     choices = []
     for split, search, point in zip(nested.splits, nested.searches, nested.chosen, strict=True):
         value = None if point is None else windows.row(point, split.test)[plan.objective.metric]
@@ -203,14 +206,16 @@ def read_tests(store: Store, run_id: str, plan: Plan, nested: Nested) -> NestedT
     return NestedTests(tests, windows, choices, nested)
 
 
-def read_tested(store: Store, run_id: str, plan: Plan, settings: Mapping[str, Any]) -> NestedTests:
+def read_tested(
+    store: Store, files: RunFiles, plan: Plan, settings: Mapping[str, Any]
+) -> NestedTests:
     """Return searches and tests of a run as ``read_nested`` and ``read_tests`` do."""
-    return read_tests(store, run_id, plan, read_nested(store, run_id, plan, settings))
+    return read_tests(store, files, plan, read_nested(store, files, plan, settings))
 
 
-def walk_nested(store: Store, run_id: str, plan: Plan, settings: Mapping[str, Any]) -> Walked:
+def walk_nested(store: Store, files: RunFiles, plan: Plan, settings: Mapping[str, Any]) -> Walked:
     """Return a walk-forward whose searches ran inside its splits; raises as ``read_tested``."""
-    found = read_tested(store, run_id, plan, settings)
+    found = read_tested(store, files, plan, settings)
     curve = chained_curve(found.windows.tests(found.choices))
     return Walked(
         found.windows.bounds, found.plan.points, found.choices, curve, found.nested.searches

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.execution.preparation import PreparedRun
     from trading_runtime.records.plan import Plan
+    from trading_runtime.records.result import LuckStatistics
     from trading_runtime.results.nested import Nested
     from trading_runtime.results.store import Store
     from trading_runtime.results.validation import Stability
@@ -72,6 +73,12 @@ class Source(NamedTuple):
         plan = read_plan(store.run(run_id).plan)
         windows = Windows({}, (), Calendar.of_plan(plan), windows_of(plan))
         return cls(store, run_id, plan, loaded, windows)
+
+    @property
+    def luck(self) -> LuckStatistics | None:
+        """What tells skill from luck of the run's best point."""
+        result = read_result(self.store.run(self.run_id))
+        return None if result is None else result.luck
 
     def best(self) -> int:
         """Return the run's best point; raises ``UsageError`` when it names none."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.execution.preparation import PreparedRun
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.nested import Nested, SplitSearch
     from trading_runtime.results.validation import Split
     from trading_runtime.search.continuous import Source, Validated
@@ -56,7 +57,8 @@ def validate_nested(
     refuse_unsearched(source)
     with PrestartedWorker() as worker:
         worker.keeps = True
-        inside = _Inside(source, settings, workers, should_stop, show_progress, worker)
+        files = source.store.run(source.run_id)
+        inside = _Inside(source, files, settings, workers, should_stop, show_progress, worker)
         splits = splits_of(settings, len(source.windows.bounds))
         searches, computed = [], 0
         for number, split in enumerate(splits):
@@ -67,7 +69,7 @@ def validate_nested(
         if not nested.points:
             raise no_value(source)
         computed += inside.test(nested)
-    tested = read_tests(source.store, source.run_id, source.plan, nested)
+    tested = read_tests(source.store, inside.files, source.plan, nested)
     validated = judged(
         source._replace(plan=tested.plan, windows=tested.windows),
         tested.choices,
@@ -107,6 +109,7 @@ class _Inside:
     """What runs inside the splits of a run, with the same workers for all of them."""
 
     source: Source
+    files: RunFiles
     settings: Mapping[str, Any]
     workers: int | None
     should_stop: Callable[[], bool]
@@ -118,7 +121,7 @@ class _Inside:
         source = self.source
         train = [source.windows.bounds[window] for window in split.train]
         name = split_id(source.run_id, number, train)
-        stored = (source.store, source.run_id, source.plan, name, train)
+        stored = (source.store, self.files, source.plan, name, train)
         found, computed = read_search(*stored), 0
         if found is None or found.failed:
             if self.show_progress:

@@ -16,7 +16,6 @@ from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.execution.preparation import check_here, prepare_loaded
 from trading_runtime.planning.points import PointList
 from trading_runtime.search.asking import SearchInputs, import_sampler
-from trading_runtime.search.halving import Halving
 from trading_runtime.search.state import AdaptiveSearch
 
 if TYPE_CHECKING:
@@ -93,6 +92,9 @@ def search_of(prepared: PreparedRun, run_id: str) -> Search:
     """
     inputs, plan = SearchInputs.of(prepared.loaded.experiment), prepared.plan
     if inputs.search.method == "successive-halving":
+        # It reads tables, and no worker has a task while what that takes is imported.
+        from trading_runtime.search.halving import Halving
+
         return Halving(prepared.store, run_id, inputs, plan)
     return AdaptiveSearch(prepared.store, run_id, inputs, len(plan.partitions))
 

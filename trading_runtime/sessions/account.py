@@ -185,6 +185,7 @@ class SessionAccount:
         self._leases = [_Lease(store, name, self._name_taken)]
         if at_venue is not None and at_venue != name:
             self._leases.insert(0, _Lease(store, at_venue, self._account_taken))
+        self._expires = not store.objects.has_file_locks
         self._checked = 0.0
         self._is_leaving = False
 
@@ -252,8 +253,9 @@ class SessionAccount:
 
         Asked before each order, it reads only the clock: this process may have been suspended.
         """
-        self._refuse_leaving()
-        if self._is_expired():
+        if self._is_leaving:
+            self._refuse_leaving()
+        if self._expires and self._is_expired():
             raise LeaseLostError(
                 f"the lease on the account of {self.name!r} was not renewed in "
                 f"{_LEASE_SECONDS:.0f} s: another session may have it, and this one sends nothing "

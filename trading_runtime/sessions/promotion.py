@@ -231,7 +231,7 @@ class _Judged:
         cannot = "promotion.min_out_of_sample_return cannot be judged"
         if asked.nested:
             try:
-                tested = read_tested(self.store, self.files.folder.name, self.plan, settings)
+                tested = read_tested(self.store, self.files, self.plan, settings)
             except UsageError as error:
                 yield f"{cannot}: {error}"
                 return

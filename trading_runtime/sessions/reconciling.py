@@ -39,6 +39,7 @@ class Known:
     """That of each order, by the order's id."""
     left: dict[str, Decimal] = field(default_factory=dict)
     """How much of each order is not filled, by its id."""
+    accepted: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
     trades: set[str] = field(default_factory=set)
     """The venue's ids of fills."""
@@ -55,6 +56,8 @@ class Known:
             self.sent[sent.order_id] = parse_instant(entry.time)
             self.instruments[sent.order_id] = sent.instrument
             self.left[sent.order_id] = Decimal(sent.quantity)
+        elif accepted := entry.as_event(events.OrderAccepted):
+            self.accepted.add(accepted.order_id)
         elif ended := entry.as_event(events.OrderEnded):
             self.ended.add(ended.order_id)
         elif rejected := entry.as_event(events.OrderRejected):
@@ -116,17 +119,18 @@ class VenueComparison:
     """The venue's ids of fills that its positions contain, when no session has traded before."""
 
 
-def reconciled(
+def reconciled(  # noqa: PLR0913, PLR0917 - all that is compared
     known: Known,
     orders: Sequence[VenueOrder],
     positions: Mapping[str, Decimal],
     instruments: Iterable[str],
     earliest: int,
+    not_valued: Sequence[str] = (),
 ) -> VenueComparison:
     """Compare what is known with the venue's orders and positions.
 
     ``instruments`` are the deployment's. ``earliest`` is the instant from which on the venue was
-    asked, in nanoseconds since the epoch.
+    asked, in nanoseconds since the epoch. ``not_valued`` are balances that are only told.
     """
     found = VenueComparison()
     ours = set(instruments)
@@ -145,6 +149,7 @@ def reconciled(
             orders_claimed=found.claimed,
             unresolved=list(found.rows),
             fills_taken_over=found.taken_over or None,
+            not_valued=list(not_valued) or None,
         )
     )
     return found
@@ -165,6 +170,13 @@ def _look_for_others(
             if known.left[order_id] > 0:
                 found.rows.append(
                     f"{name}: order {order_id} was sent and has not ended, and {_ELSEWHERE}"
+                )
+        elif order_id in known.accepted and known.left[order_id] > 0:
+            # It may still rest there, and be filled: only the venue's word ends it.
+            if known.sent[order_id] >= earliest:
+                found.rows.append(
+                    f"{name}: the venue accepted order {order_id}, and lists it neither as open "
+                    "nor as closed: it may be behind, so try again first"
                 )
         elif known.sent[order_id] >= earliest:
             # The venue lists open and closed orders since then: this one never reached it.

@@ -6,10 +6,13 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from trading_runtime.engine.live.reporting import MADE_UP
+from trading_runtime.engine.live.resting import further_terms
 from trading_runtime.engine.live.restoring import PREFIX
 from trading_runtime.errors import StorageError, TradingRuntimeError
 from trading_runtime.records import session_events as events
 from trading_runtime.records.events import Line
+from trading_runtime.records.forms import to_document
+from trading_runtime.redaction import json_texts
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.events import Event
     from trading_runtime.records.journal import Journal
 
+_SUBMITTED = events.OrderSubmitted.event
 _ENDED = {"OrderCanceled": "canceled", "OrderExpired": "expired"}
 _REFUSED = {
     "OrderRejected": "order",
@@ -102,7 +106,8 @@ class SessionRecords:
 
     def sending(self, orders: Sequence[Any]) -> None:
         """Record orders before they are sent; raises when that fails, or the fence does."""
-        self.check()
+        if self.error is not None:
+            raise self.error
         if self._has_ended:
             raise StorageError("the journal is sealed: no order can be written down, none is sent")
         try:
@@ -226,8 +231,10 @@ class SessionRecords:
 
 def _submitted(order: Any, order_id: str, now: int) -> Line:
     """Return the line of ``OrderSubmitted``, for which the order waits."""
+    if type(order).__name__ == "MarketOrder":
+        return _submitted_at_market(order, order_id, now)
     return Line(
-        events.OrderSubmitted.event,
+        _SUBMITTED,
         {
             "order_id": order_id,
             "instrument": str(order.instrument_id),
@@ -238,8 +245,25 @@ def _submitted(order: Any, order_id: str, now: int) -> Line:
             "trigger_price": _text(getattr(order, "trigger_price", None)),
             "time_in_force": order.time_in_force.name,
             "reduce_only": order.is_reduce_only or None,
+            "terms": None if (terms := further_terms(order)) is None else to_document(terms),
             "at": _instant(now),
         },
+    )
+
+
+def _submitted_at_market(order: Any, order_id: str, now: int) -> Line:
+    """Return the same of a market order, which has no prices or terms, as text.
+
+    Each step costs more than what it does: its code and its objects are cold.
+    """
+    texts = json_texts()
+    reduces = ',"reduce_only":true' if order.is_reduce_only else ""
+    at = f',"at":"{format_instant(now)}"' if now else ""
+    return Line(
+        _SUBMITTED,
+        f'{{"order_id":{texts[order_id]},"instrument":{texts[str(order.instrument_id)]},'
+        f'"side":"{order.side.name}","type":"MARKET","quantity":{texts[str(order.quantity)]},'
+        f'"time_in_force":"{order.time_in_force.name}"{reduces}{at}}}',
     )
 
 

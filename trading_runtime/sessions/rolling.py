@@ -92,9 +92,10 @@ class _Books:
                 sent.trigger_price,
                 sent.time_in_force or "GTC",
                 sent.reduce_only or False,
+                sent.terms,
             )
         elif accepted := entry.as_event(events.OrderAccepted):
-            if order := self._sent.get(accepted.order_id):
+            if order := self._sent.pop(accepted.order_id, None):
                 self._orders[order.order_id] = order
         elif updated := entry.as_event(events.OrderUpdated):
             if order := self._orders.get(updated.order_id):
@@ -104,8 +105,13 @@ class _Books:
                     price=updated.price or order.price,
                     trigger_price=updated.trigger_price or order.trigger_price,
                 )
-        elif ended := entry.as_event(events.OrderEnded):
+        elif ended := (
+            entry.as_event(events.OrderEnded)
+            or entry.as_event(events.OrderDenied)
+            or self._refusal(entry)
+        ):
             self._orders.pop(ended.order_id, None)
+            self._sent.pop(ended.order_id, None)
         elif filled := entry.as_event(events.OrderFilled):
             self._fill(filled)
 
@@ -139,6 +145,20 @@ class _Books:
         else:
             self._positions[name] = after, price if after * held < 0 else average
 
+    @staticmethod
+    def _refusal(entry: JournalEntry) -> events.OrderRejected | None:
+        rejected = entry.as_event(events.OrderRejected)
+        return rejected if rejected is not None and rejected.what == "order" else None
+
+    def _waiting(self) -> list[RestingOrder]:
+        """Return the orders that were sent and wait for another's fill, or for their trigger."""
+        return [
+            order
+            for order in self._sent.values()
+            if (terms := order.terms) is not None
+            and (terms.emulation_trigger is not None or terms.parent_order_id in self._orders)
+        ]
+
     def _left_of(self, updated: events.OrderUpdated) -> str | None:
         """Return what is not filled of an order that was changed, if its quantity is stated."""
         if updated.quantity is None:
@@ -165,7 +185,7 @@ class _Books:
                 HeldPosition(name, decimal_text(quantity), decimal_text(average))
                 for name, (quantity, average) in sorted(self._positions.items())
             ],
-            orders=list(self._orders.values()),
+            orders=[*self._orders.values(), *self._waiting()],
         )
 
 

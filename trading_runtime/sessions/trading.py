@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.collector import start_collecting
 from trading_runtime.engine.live.arriving import ArrivingData
+from trading_runtime.engine.live.resting import in_order
 from trading_runtime.engine.live.venue_node import VenueNode
 from trading_runtime.engine.strategy.guard_state import KILL_REASON
 from trading_runtime.errors import (
@@ -274,6 +275,7 @@ class Trading:
             node.quantities(),
             [str(item.id) for item in self.replay.instruments],
             time.time_ns() - lookback * _MINUTE,
+            node.not_valued,
         )
         for event in found.events:
             self.records.write(event)
@@ -302,8 +304,12 @@ class Trading:
             )
             self.reasons.note(Ending.of(DataError(message)))
             return False
-        for order in state.orders:
-            self.node.restore_order(order)
+        for order in in_order(state.orders):
+            expires = None if order.terms is None else order.terms.expire_time
+            if expires is not None and expires <= time.time_ns():
+                self.records.write(events.OrderEnded(order_id=order.order_id, how="expired"))
+            else:
+                self.node.restore_order(order)
         await self._settled(lambda: self.node.is_quiet)
         if state.positions or state.orders:
             self.records.write(

@@ -65,7 +65,8 @@ class HealthWatch:
         self._node, self._records, self._wake = node, records, wake
         self._data = data
         longest = deployment.stale_after
-        self._longest = None if longest is None else parse_duration(longest) / _SECOND
+        self._longest_ns = 0 if longest is None else parse_duration(longest)
+        self._longest = None if longest is None else self._longest_ns / _SECOND
         limits = deployment.limits
         self._most_lost = parse_duration(limits.venue_lost) / _SECOND
         self._most_apart = parse_duration(limits.clock_skew) / _SECOND
@@ -109,7 +110,7 @@ class HealthWatch:
         """
         if self._longest is None:
             return False
-        if data.is_newer(name, time.time_ns() - int(self._longest * _SECOND)):
+        if data.is_newer(name, time.time_ns() - self._longest_ns):
             return False
         # The strategy may be given the first row before it is counted.
         return data.has_come(name) or not self._node.has_row(name)

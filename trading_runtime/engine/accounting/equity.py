@@ -12,7 +12,7 @@ from trading_runtime.engine.accounting.valuation import EXACT, from_raw, to_raw
 from trading_runtime.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Container, Mapping, Sequence
     from decimal import Decimal
 
     from nautilus_trader.common import Cache
@@ -88,6 +88,8 @@ class Account:
         self.sides: Mapping[InstrumentId, tuple[BarType, BarType]] = {}
         """Instruments whose prices are bars of bid and ask alone, with these bars."""
         self._instrument_of: dict[PositionId, InstrumentId] = {}
+        self.valued: Container[str] | None = None
+        """The currencies that count; ``None`` for all of them."""
 
     def sample(self, ts: int) -> EquitySample:
         """Return the value of all accounts now, stated as of ``ts``.
@@ -100,6 +102,8 @@ class Account:
             open_positions += len(held)
             for currency, money in self._worth(venue, held).items():
                 code = currency.code
+                if self.valued is not None and code not in self.valued:
+                    continue
                 raw += money.raw if code == self._currency else self._converted(money, code)
         return EquitySample(ts, raw, open_positions)
 

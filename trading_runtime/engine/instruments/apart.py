@@ -35,6 +35,9 @@ def engine_apart() -> Iterator[bool]:
         return
     import multiprocessing
 
+    # Both need pydantic: imported here, it is there in the copy, too.
+    import trading_runtime.config.messages  # noqa: F401
+
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     process = context.Process(target=_answer, args=(theirs, ours), daemon=True)

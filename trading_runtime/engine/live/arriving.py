@@ -43,6 +43,8 @@ class ArrivingData:
         """
         self._client = client or adapter_client(settings)
         self.names: list[str] = list(settings.instruments)
+        self._only = self.names[0] if len(self.names) == 1 else None
+        """The instrument of every row, if there is only one."""
         self.types: list[str] = list(settings.types)
         self.bar_kinds: list[str] = list(settings.bars)
         self._interval = interval
@@ -129,7 +131,8 @@ class ArrivingData:
         """
         if self.came:
             last = self.came[-1]
-            if last.ts_event >= instant and str(_instrument_of(last)) == name:
+            is_of_it = name == self._only or str(_instrument_of(last)) == name
+            if is_of_it and last.ts_event >= instant:
                 return True
         self.count()
         return self._newest.get(name, 0) >= instant

@@ -25,6 +25,11 @@ from trading_runtime.engine.live import restoring as restorer
 from trading_runtime.engine.live.arriving import ArrivingData
 from trading_runtime.engine.live.data_times import Timing, in_time_of_data
 from trading_runtime.engine.live.reporting import reporting
+from trading_runtime.engine.live.resting import (
+    made_again,
+    resting_order,
+    waiting_for_parents,
+)
 from trading_runtime.engine.live.restoring import restoring_factory
 from trading_runtime.engine.live.simulated import data_engine, simulated_venue
 from trading_runtime.engine.live.time_bars import is_made_of_time
@@ -41,7 +46,6 @@ from trading_runtime.engine.strategy.stray_errors import watch_strays
 from trading_runtime.engine.strategy.subscriptions import renewable
 from trading_runtime.errors import UsageError
 from trading_runtime.message_kinds import counted_kinds
-from trading_runtime.records.account import RestingOrder
 from trading_runtime.units import steady_ns
 
 if TYPE_CHECKING:
@@ -57,6 +61,7 @@ if TYPE_CHECKING:
     from trading_runtime.engine.live.reporting import Listener
     from trading_runtime.engine.live.restoring import RestoringClient
     from trading_runtime.engine.strategy.loading import LoadedStrategy
+    from trading_runtime.records.account import RestingOrder
     from trading_runtime.records.inputs import TaskInputs
     from trading_runtime.records.instruments import InstrumentDefinition
 
@@ -374,20 +379,7 @@ class PaperNode:
 
     def resting_facts(self) -> list[RestingOrder]:
         """Return the resting orders as ``restore_order`` takes them."""
-        return [
-            RestingOrder(
-                str(order.client_order_id),
-                str(order.instrument_id),
-                order.side.name,
-                order.order_type.name,
-                str(order.leaves_qty),
-                _text(getattr(order, "price", None)),
-                _text(getattr(order, "trigger_price", None)),
-                order.time_in_force.name,
-                order.is_reduce_only,
-            )
-            for order in self.resting
-        ]
+        return [resting_order(order) for order in (*self.resting, *self._waiting)]
 
     def positions(self) -> list[tuple[str, str, str]]:
         """Return instrument, quantity (below zero when short) and average price of positions."""
@@ -434,36 +426,20 @@ class PaperNode:
     def restore_order(self, facts: RestingOrder) -> None:
         """Put a resting order back at the venue, under its previous id.
 
-        Raises ``UsageError`` for an order type with more than a price and a trigger.
+        Raises ``DataError`` when it cannot be made again.
         """
-        made = {
-            "LIMIT": ("limit", ("price",)),
-            "STOP_MARKET": ("stop_market", ("trigger_price",)),
-            "STOP_LIMIT": ("stop_limit", ("price", "trigger_price")),
-            "MARKET_IF_TOUCHED": ("market_if_touched", ("trigger_price",)),
-            "LIMIT_IF_TOUCHED": ("limit_if_touched", ("price", "trigger_price")),
-        }.get(facts.type)
-        if made is None:
-            raise UsageError(
-                f"order {facts.order_id}: a resting {facts.type} order cannot be put back; begin "
-                "with 'trade --fresh', or let on_stop be 'cancel'"
-            )
-        method, prices = made
-        order = getattr(self.strategy.order_factory, method)(
-            model.InstrumentId.from_str(facts.instrument),
-            model.OrderSide.from_str(facts.side),
-            model.Quantity.from_str(facts.quantity),
-            *(model.Price.from_str(getattr(facts, name)) for name in prices),
-            time_in_force=model.TimeInForce.from_str(facts.time_in_force),
-            reduce_only=facts.reduce_only,
-            client_order_id=model.ClientOrderId(facts.order_id),
-        )
-        self._sending.submit_order(self.strategy, order)
+        self._sending.submit_order(self.strategy, made_again(facts, self.strategy))
 
     @property
     def is_quiet(self) -> bool:
         """Whether nothing is in flight to the venue."""
-        return not self.cache.orders_inflight_count()
+        waiting = len(self._waiting) if self.cache.orders_inflight_count() else 0
+        return bool(self.cache.orders_inflight_count() == waiting)
+
+    @property
+    def _waiting(self) -> list[Any]:
+        """The orders that the simulated venue accepts once another is filled."""
+        return waiting_for_parents(self.cache.orders_inflight())
 
     def _has_settled(self) -> bool:
         """Whether the venue has answered to every order, those still on their way included."""

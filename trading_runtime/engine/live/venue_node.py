@@ -23,11 +23,12 @@ from trading_runtime.records.session_events import OrderClaimed, OrderFilled
 from trading_runtime.units import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from nautilus_trader.live import LiveNodeBuilder
 
     from trading_runtime.config.adapters import AdapterExecution
+    from trading_runtime.engine.accounting.ledger import Ledger
     from trading_runtime.engine.live.arriving import ArrivingData
     from trading_runtime.engine.live.reporting import Listener
     from trading_runtime.engine.strategy.loading import LoadedStrategy
@@ -92,6 +93,8 @@ class VenueNode(PaperNode):
         self._client = adapter_client(execution)
         balances = inputs.common.venue.balances
         self._claimed = [model.InstrumentId.from_str(name) for name in data.names]
+        self._valued: set[str] = set()
+        """Currencies of the account that its value counts."""
         super().__init__(inputs, loaded, data, listener, balances, saved)
         self.strategy.set_external_order_instrument_ids(self._claimed)
 
@@ -126,6 +129,23 @@ class VenueNode(PaperNode):
                 LiveRiskEngineConfig(max_order_submit_rate=NO_RATE, max_order_modify_rate=NO_RATE)
             )
         )
+
+    def _opened_ledger(self, balances: Sequence[str]) -> Ledger:
+        """Open a ledger that values what the session has prices of, whatever else there is."""
+        self._valued.add(self._common.currency)
+        for definition in self.definitions:
+            self._valued.update(definition.currencies)
+        ledger = super()._opened_ledger([text for text in balances if self._is_valued(text)])
+        ledger.account.valued = self._valued
+        return ledger
+
+    def _is_valued(self, balance: str) -> bool:
+        return balance.split()[1] in self._valued
+
+    @property
+    def not_valued(self) -> list[str]:
+        """The balances that the account's value leaves out."""
+        return [text for text in self.balances() if not self._is_valued(text)]
 
     def venue_orders(self) -> list[VenueOrder]:
         """Return the orders that the venue listed, and those the engine made up."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from nautilus_trader.model import OrderSide, Quantity
+from nautilus_trader.model import OrderList, OrderSide, Quantity
 
 from trading_runtime.engine.risk.profile import Proposal
 from trading_runtime.engine.strategy.guard_state import denial, listens, modify_rejection, notify
@@ -63,7 +63,7 @@ class _Held:
         def command(strategy: Any, order: Any, *arguments: Any, **keywords: Any) -> Any:
             orders = order if isinstance(order, list) else [order]
             for item in orders:
-                if not hasattr(item, "quantity"):
+                if isinstance(item, OrderList):
                     raise TypeError(
                         "with a risk section, submit_order_list takes a list of orders, as "
                         "order_factory.bracket returns"
@@ -129,14 +129,15 @@ class _Held:
     ) -> Refusal | None:
         """Return why none of ``orders`` goes out; ``change`` is what the only one is to become."""
         risk = self._risk
-        only_counts = risk.only_counts
-        if self._guard.closing or (only_counts and not risk.counts):
+        if self._guard.closing:
             return None
         try:
-            now = self._guard.now(strategy)
-            if only_counts or (not change and len(orders) == 1 and risk.is_plain(orders[0])):
-                return risk.count(len(orders), now)
-            return risk.refuse([Proposal.of(order, *change) for order in orders], now)
+            if (risk.limits_only_rate and risk.only_counts) or (
+                not change and len(orders) == 1 and risk.is_plain(orders[0])
+            ):
+                return risk.count(len(orders), self._guard.now(strategy)) if risk.counts else None
+            proposals = [Proposal.of(order, *change) for order in orders]
+            return risk.refuse(proposals, self._guard.now(strategy))
         except Exception as error:
             # Recorded here, since the strategy may well catch it.
             self._guard.failures.record_exception(error)

@@ -155,7 +155,8 @@ class Risk:
         self._exits: dict[Any, Proposal] = {}
         """Market orders that may have closed a position while only such orders are sent."""
         self._sent: deque[int] = deque()
-        self._only_rate = replace(settings, max_orders=None) == NO_LIMITS
+        self.limits_only_rate = replace(settings, max_orders=None) == NO_LIMITS
+        """Whether the settings have at most a limit on how many orders are sent."""
         losses = {rule: getattr(settings, rule) for rule in _OF_LOSSES}
         self._limits_of_losses: dict[str, Decimal] = {
             rule: limit for rule, limit in losses.items() if limit is not None
@@ -202,7 +203,7 @@ class Risk:
     @property
     def only_counts(self) -> bool:
         """Whether orders are only counted, whatever they say (see ``count``)."""
-        return self._only_rate and not (
+        return self.limits_only_rate and not (
             self.closed or self.only_reducing or self.held or self.allowed
         )
 

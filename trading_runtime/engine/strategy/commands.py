@@ -6,6 +6,8 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
+from nautilus_trader.model import OrderList
+
 from trading_runtime.engine.risk.commands import held_to_risk
 from trading_runtime.engine.strategy.guard_state import denial, listens, notify
 
@@ -129,8 +131,16 @@ def _deny(strategy: Any, order: Any, reason: str, guard: GuardState, *, tells: b
 
 def _check(strategy: Any, order: Any, guard: GuardState) -> None:
     try:
+        exists = guard.order_exists
+        if exists is None:
+            exists = guard.order_exists = strategy.cache.order_exists
         for each in order if isinstance(order, list) else (order,):
-            _refuse_unsendable(strategy, each, guard)
+            if (
+                isinstance(each, OrderList)
+                or exists(each.client_order_id)
+                or getattr(each, "exec_algorithm_id", None) is not None
+            ):
+                _refuse_unsendable(each, exists)
         if guard.check_order is not None:
             for instrument_id in {instrument_id for instrument_id, _ in _ids_of(order)}:
                 guard.check_order(instrument_id)
@@ -140,15 +150,12 @@ def _check(strategy: Any, order: Any, guard: GuardState) -> None:
         raise
 
 
-def _refuse_unsendable(strategy: Any, order: Any, guard: GuardState) -> None:
+def _refuse_unsendable(order: Any, exists: Callable[[Any], bool]) -> None:
     """Raise for an order that was sent before, or that names an execution algorithm.
 
     None runs, so the order would never be sent. ``order`` may be an ``OrderList``.
     """
-    exists = guard.order_exists
-    if exists is None:
-        exists = guard.order_exists = strategy.cache.order_exists
-    is_list = hasattr(order, "client_order_ids")
+    is_list = isinstance(order, OrderList)
     for order_id in order.client_order_ids() if is_list else (order.client_order_id,):
         if exists(order_id):
             raise ValueError(
