@@ -93,6 +93,23 @@ def test_what_was_flushed_survives_a_kill_and_the_dataset_grows(live: LiveSessio
     assert live.exchange.recorded("accepted") == []
 
 
+def test_one_process_records_into_a_folder_until_its_terminal_is_closed(live: LiveSession) -> None:
+    folder = live.folder / "recorded"
+    first = start_recording(live)
+    wait_for_rows(live, first, 1)
+    second = start_recording(live)
+    _, refused = second.communicate(timeout=PATIENCE_SECONDS)
+    first.send_signal(signal.SIGHUP)
+    output, errors = first.communicate(timeout=PATIENCE_SECONDS)
+    manifest = load_manifest(folder)
+
+    assert second.returncode == 2, refused
+    assert "another process is adding rows" in refused
+    assert first.returncode == 0, output + errors
+    written = sum(file.rows for file in manifest.files if file.type == "quotes")
+    assert written == rows_in_files(folder, "quotes")
+
+
 def test_a_session_records_what_it_sees(live: LiveSession) -> None:
     process = live.connect()
     live.order("buy 0.010")

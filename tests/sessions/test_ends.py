@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import time
 from decimal import Decimal
 
 import pytest
@@ -43,6 +44,22 @@ def test_a_terminal_that_is_closed_stops_a_session_as_a_signal_does(live: LiveSe
     assert code == 130, text
     assert live.exchange.open_orders == []
     assert live.metadata()["status"] == "stopped"
+
+
+def test_another_sigterm_does_not_keep_an_end_from_being_stored(live: LiveSession) -> None:
+    process = live.connect()
+    live.order("buy 0.010")
+    live.wait_for("order_filled", process)
+    process.send_signal(signal.SIGTERM)
+    live.wait_for("session_stopped", process)
+    while process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.005)
+    code, text = ended(process)
+
+    assert code == 143, text
+    assert live.metadata()["status"] == "stopped"
+    assert live.command("runs", "check", "one").returncode == 0
 
 
 @pytest.mark.parametrize("signalled", [signal.SIGTERM, signal.SIGINT])

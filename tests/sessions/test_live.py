@@ -383,6 +383,18 @@ def test_a_clock_that_is_apart_denies_orders_and_says_so(live: LiveSession, seco
     assert live.accepted == []
 
 
+def test_a_clock_that_is_apart_from_the_first_row_on_lets_no_order_out(live: LiveSession) -> None:
+    live.write(limits={"clock_skew": "5s"})
+    live.exchange.clock_offset = 60.0
+    live.order("buy 0.010")
+    process = live.connect()
+    live.wait_for("order_denied", process)
+    ended(process, signal.SIGTERM)
+
+    assert live.events("order_denied")[0]["rule"] == "venue"
+    assert live.accepted == []
+
+
 @pytest.mark.parametrize(
     ("on_stop", "left", "held"), [("hold", 1, "0.01"), ("cancel", 0, "0.01"), ("flatten", 0, "0")]
 )
@@ -482,6 +494,27 @@ def test_a_reduce_switch_that_cannot_be_read_lets_only_what_reduces_reach_the_ve
         "0.006",
     ]
     assert live.exchange.positions[SYMBOL] == 0
+
+
+def test_a_reduce_switch_cancels_what_waits_and_would_open(live: LiveSession) -> None:
+    process = live.connect()
+    live.order("buy 0.010")
+    live.wait_for("order_filled", process)
+    live.order("exit 0.006 50000.0", "rest 0.020 40000.0", "emulate 0.030 47000.0")
+    live.wait_for("order_accepted", process, 3)
+    live.wait_for("order_submitted", process, 4)
+    live.command("kill", "activate", "--reduce", "--reason", "a test")
+    live.wait_for("order_ended", process, 2)
+    live.venue.do(live.exchange.move, SYMBOL, "47500.0")
+    live.order("sell 0.004")
+    live.wait_for("order_filled", process, 2)
+    live.venue.do(live.exchange.move, SYMBOL, "39000.0")
+    [exiting] = live.exchange.open_orders
+    code, text = ended(process, signal.SIGTERM)
+
+    assert code == 143, text
+    assert exiting.side == "Sell"
+    assert live.exchange.positions[SYMBOL] == Decimal("0.006")
 
 
 def test_an_order_is_in_the_journal_when_the_venue_gets_it(live: LiveSession) -> None:

@@ -149,7 +149,8 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     if not has_report:
         return reduced
     walked, no_walk = _walked(plan, store, files, experiment, reduced)
-    from trading_runtime.report import ReportInputs, write_report
+    from trading_runtime.report.content import ReportInputs
+    from trading_runtime.report.write import write_report
 
     explored = _write_explore_page(files, metadata.now.run_id, reduced)
     write_report(

@@ -70,7 +70,10 @@ async def _record(
     started = time.monotonic()
     loop = asyncio.get_running_loop()
     node = DataNode(data)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         loop.add_signal_handler(number, received.append, number)
     running = asyncio.ensure_future(node.run())
     try:

@@ -23,6 +23,7 @@ from trading_runtime.errors import (
     Kind,
     LeaseLostError,
     StorageError,
+    TradingRuntimeError,
     TransientError,
     UsageError,
 )
@@ -115,6 +116,8 @@ class Trading:
     _beaten: float = field(default_factory=time.monotonic)
     _recordings: int = 0
     _kept: int = -1
+    _cancelled: float = float("-inf")
+    """When orders that open were last cancelled, while only such go out that reduce."""
 
     def __post_init__(self) -> None:
         """Watch what the storage says of this session."""
@@ -193,6 +196,8 @@ class Trading:
         finally:
             for number in numbers:
                 loop.remove_signal_handler(number)
+                # It ends already: another signal must not keep what it leaves from being stored.
+                signal.signal(number, signal.SIG_IGN)
 
     @contextlib.contextmanager
     def _watchdog(self) -> Iterator[None]:
@@ -378,8 +383,13 @@ class Trading:
         except Exception as error:  # noqa: BLE001 - a switch that cannot be read counts as on
             on, why = True, f"the switch cannot be read, and so counts as on: {error}"
         if on != self.node.risk.only_reducing:
-            self.node.risk.only_reducing = on
+            self.node.risk.only_reducing, self._cancelled = on, float("-inf")
             self.records.write(events.SessionReduced(on=on, why=why or "it was cleared"))
+        now = time.monotonic()
+        if on and now - self._cancelled >= _AGAIN_SECONDS and not self._watch.paused_for:
+            self._cancelled = now
+            with contextlib.suppress(TradingRuntimeError):  # which ends the session
+                self.node.cancel_opening()
 
     def _halt(self, ending: Ending) -> None:
         if not self.node.guard.halted:

@@ -78,7 +78,7 @@ class HealthWatch:
         self._waits: dict[str, float] = {}
         self._lost: dict[str, float] = {}
         self._lost_since = 0.0
-        self._is_apart = False
+        self._is_apart = self._has_seen_clock = False
         self._paused_until = 0.0
         self._pause = 0.0
         self._waits_in_queue = False
@@ -99,7 +99,7 @@ class HealthWatch:
         for name, newest in self._node.newest_rows().items():
             self._look_at_rows(name, newest, now)
         if isinstance(self._data, ArrivingData):
-            self._look_at_clock(self._data)
+            self._compare_clock(self._data.freshest())
         self._hold_back()
 
     def _is_old(self, data: ArrivingData, name: str) -> bool:
@@ -108,6 +108,11 @@ class HealthWatch:
         A process that was suspended may be given old rows before it has looked at anything. To
         have none yet is as bad.
         """
+        if not self._has_seen_clock:
+            # The first order may come before the first look, and before its row is counted.
+            self._compare_clock(self._node.skew_of(name))
+            if self._is_apart:
+                return True
         if self._longest is None:
             return False
         if data.is_newer(name, time.time_ns() - self._longest_ns):
@@ -200,10 +205,10 @@ class HealthWatch:
             self._node.subscribe_again(name)
             self._records.write(events.DataResubscribed(instrument=name))
 
-    def _look_at_clock(self, data: ArrivingData) -> None:
-        skew = data.freshest()
+    def _compare_clock(self, skew: float | None) -> None:
         if skew is None:
             return
+        self._has_seen_clock = True
         # Rows from the past are either late or of a clock that is behind; both are reported.
         is_apart = abs(skew) > self._most_apart
         if is_apart != self._is_apart:

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nautilus_trader.model import (
     InstrumentId,
@@ -16,6 +17,7 @@ from nautilus_trader.model import (
     Price,
     Quantity,
     QuoteTick,
+    TriggerType,
 )
 from nautilus_trader.trading import Strategy, StrategyConfig
 
@@ -33,6 +35,7 @@ class Obedient(Strategy):
     """Knows ``buy Q``, ``sell Q``, ``rest Q P``, ``cancel``, ``cancel first`` and ``raise``.
 
     ``block`` makes a file ``blocked`` beside the orders, and returns when the session ends for it.
+    ``exit Q P`` sells at a limit; ``emulate Q P`` buys above a price that the engine watches.
     ``change P`` gives another price to the order that rests.
 
     After ``when allowed`` an order that was denied is sent again at each quote, and one that was
@@ -115,11 +118,16 @@ class Obedient(Strategy):
         self.wanted = words if words[-2:] == ["when", "allowed"] else []
         if words[-2:] == ["for", "ever"]:
             self.quoted = words
-        side = OrderSide.SELL if words[0] == "sell" else OrderSide.BUY
+        self.submit_order(self.made(words))
+
+    def made(self, words: list[str]) -> Any:
+        """Return the order that a line asks for."""
+        instrument_id, make = self.settings.instrument_id, self.order_factory
+        side = OrderSide.SELL if words[0] in {"sell", "exit"} else OrderSide.BUY
         size = Quantity.from_str(words[1])
-        if words[0] == "rest":
-            price = Price.from_str(words[2])
-            order = self.order_factory.limit(instrument_id, side, size, price)
-        else:
-            order = self.order_factory.market(instrument_id, side, size)
-        self.submit_order(order)
+        if words[0] in {"rest", "exit"}:
+            return make.limit(instrument_id, side, size, Price.from_str(words[2]))
+        if words[0] == "emulate":
+            above, emulated = Price.from_str(words[2]), TriggerType.BID_ASK
+            return make.stop_market(instrument_id, side, size, above, emulation_trigger=emulated)
+        return make.market(instrument_id, side, size)

@@ -345,6 +345,16 @@ class PaperNode:
         for order in self.unanswered:
             self._sending.cancel_order(self.strategy, order.client_order_id)
 
+    def cancel_opening(self) -> None:
+        """Ask for the cancellation of what rests and would not make a position smaller."""
+        asked = {order.client_order_id for order in self.cache.orders_inflight()}
+        for order in self.resting:
+            net = self._ledger.account.net(order.instrument_id)
+            closes = (net < 0) if order.side.name == "BUY" else (net > 0)
+            is_exit = closes and order.leaves_qty.as_decimal() <= abs(net)
+            if not (order.is_reduce_only or is_exit or order.client_order_id in asked):
+                self._sending.cancel_order(self.strategy, order.client_order_id)
+
     def close_positions(self) -> None:
         """Send market orders that close every position, regardless of halts and limits.
 
@@ -456,6 +466,15 @@ class PaperNode:
         cache, its = self.cache, model.InstrumentId.from_str(name)
         bars = map(cache.bar, cache.bar_types(model.AggregationSource.EXTERNAL, its))
         return any((cache.quote(its), cache.trade(its), *bars))
+
+    def skew_of(self, name: str) -> float | None:
+        """Return by how many seconds an instrument's newest tick is ahead, ``None`` without one."""
+        its = model.InstrumentId.from_str(name)
+        ticks = [
+            tick for tick in (self.cache.quote(its), self.cache.trade(its)) if tick is not None
+        ]
+        newest = max((tick.ts_event for tick in ticks), default=None)
+        return None if newest is None else (newest - time.time_ns()) / _SECOND
 
     def subscribe_again(self, name: str) -> None:
         """Subscribe again to an instrument's data: the venue may have dropped the subscription.

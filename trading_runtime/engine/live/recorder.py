@@ -6,6 +6,7 @@ name only when it is whole, so a killed process loses what was not flushed, and 
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from trading_runtime.datasets.adopt import adopt
+from trading_runtime.datasets.garbage import alone_in
 from trading_runtime.engine.instruments.catalog import read_catalog_instruments, write_instruments
 from trading_runtime.engine.instruments.files import instrument_types
 from trading_runtime.storage.files import storage_errors
+from trading_runtime.storage.folders import open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,15 +38,20 @@ class Recorder:
     """Adds rows to the dataset in a folder; one at a time does."""
 
     def __init__(self, folder: Path) -> None:
-        """Finish what a killed process left: its whole files get into the manifest."""
+        """Finish what a killed process left: its whole files get into the manifest.
+
+        Raises ``UsageError`` when another process adds to the dataset, or removes files.
+        """
         self._folder = folder
         self._partial = folder / _PARTIAL
         self._rows: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
         self.rows = 0
         """How many rows are in files."""
+        self._alone = contextlib.ExitStack()
         with storage_errors(folder):
-            shutil.rmtree(self._partial, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
+            self._alone.enter_context(alone_in(open_folder(str(folder))))
+            shutil.rmtree(self._partial, ignore_errors=True)
         self._adopt()
 
     def add(self, kind: str, series: str, row: Any) -> None:
@@ -92,8 +100,9 @@ class Recorder:
 
     def finish(self) -> None:
         """Write the rest, and the dataset's manifest."""
-        self.flush(whole=True)
-        self._adopt()
+        with self._alone:
+            self.flush(whole=True)
+            self._adopt()
 
     def _adopt(self) -> None:
         folders = [path.name for path in (self._folder / "data").glob("*")]

@@ -281,13 +281,14 @@ class Risk:
         return self._too_large(item, instrument, of_order) or self._too_much_lost(item, now)
 
     def _barred(self, item: Proposal, name: str) -> Refusal | None:
+        is_old = self.is_old(name)  # it may find why all are held
         if self.held is not None:
             return self.held
         if self.allowed is not None and name not in self.allowed:
             return Refusal("instruments", f"{name} is not among the deployment's instruments")
         if name in self.closed:
             return self.closed[name]
-        if self.is_old(name):
+        if is_old:
             return Refusal("stale_after", "no row of it is newer than stale_after allows")
         if self.only_reducing and not self._reduces(item):
             return Refusal("reduce", "only orders that make a position smaller go out")
