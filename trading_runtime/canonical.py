@@ -25,15 +25,19 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
+def canonical_json_of_parsed(value: Any) -> bytes:
+    """Return the canonical JSON of what was read from JSON, which needs no conversion."""
+    return _text(value).encode()
+
+
 def digest_of_parsed(value: Any) -> str:
-    """Return the digest of what was read from JSON, which needs no conversion."""
-    return hashlib.sha256(_text(value).encode()).hexdigest()
+    """Return the digest of what was read from JSON."""
+    return hashlib.sha256(canonical_json_of_parsed(value)).hexdigest()
 
 
-def _text(value: Any) -> str:
-    return json.dumps(
-        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    )
+_text = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+).encode
 
 
 def decimal_text(value: Decimal) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from click.testing import Result
 
     from tests.small_experiment import SmallExperiment
-    from trading_runtime.report import ReportInputs
+    from trading_runtime.report.content import ReportInputs
 
 # The metadata are made here, with what these commands read of them.
 pytestmark = pytest.mark.damages_journals

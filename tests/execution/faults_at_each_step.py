@@ -19,7 +19,7 @@ from typing import Any
 import trading_runtime.engine.simulation.venue
 import trading_runtime.metrics.exposition
 import trading_runtime.records.trials
-import trading_runtime.report
+import trading_runtime.report.write
 import trading_runtime.results.ledger
 import trading_runtime.results.reduction
 import trading_runtime.results.validation  # noqa: F401

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from trading_runtime.engine.simulation.task import TaskOutput
     from trading_runtime.records.planned_data import PlannedSeries
-    from trading_runtime.report import ReportInputs
+    from trading_runtime.report.content import ReportInputs
 
 QUARTER = 25
 """Of the hundred that each bar trades."""

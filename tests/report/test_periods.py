@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.results.sample_run import sample_run
-from trading_runtime.report import write_report
 from trading_runtime.report.periods import benchmark_facts, months_table
 from trading_runtime.report.pictures.equity import ROLLING_DAYS, rolling_sharpe_picture
+from trading_runtime.report.write import write_report
 from trading_runtime.results.benchmark import Benchmark
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trading_runtime.report import ReportInputs
+    from trading_runtime.report.content import ReportInputs
 
 
 def day(text: str) -> int:

@@ -14,15 +14,14 @@ import pytest
 from tests.plans import VENUE, venue_inputs
 from tests.results.sample_run import sample_run, with_common
 from trading_runtime.records.inputs import StrategyInputs
-from trading_runtime.report import write_report
 from trading_runtime.report.assumptions import assumptions
-from trading_runtime.report.write import markdown_cell, markdown_fence
+from trading_runtime.report.write import markdown_cell, markdown_fence, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from trading_runtime.report import ReportInputs
+    from trading_runtime.report.content import ReportInputs
 
 SIZES = [Decimal("0.1"), Decimal("0.2")]
 SHAPES: dict[str, Callable[[], ReportInputs]] = {

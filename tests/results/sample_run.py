@@ -16,7 +16,7 @@ from trading_runtime.records.failures import TaskFailure
 from trading_runtime.records.plan import PlannedObjective, Task
 from trading_runtime.records.planned_data import PlannedSeries
 from trading_runtime.records.result import RunResult, TaskCounts
-from trading_runtime.report import ReportInputs
+from trading_runtime.report.content import ReportInputs
 from trading_runtime.results.calendar import observed_facts
 from trading_runtime.results.frames import best, points_frame, results_frame
 from trading_runtime.results.points import TaskOutcome, aggregate_point, chained_curve

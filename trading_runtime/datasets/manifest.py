@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, PlainSerializer, PlainValidator
 
 from trading_runtime.canonical import digest, digest_of_parsed
+from trading_runtime.collector import collector_paused
 from trading_runtime.datasets.manifest_entries import (
     DataFile,
     Gap,
@@ -274,6 +275,7 @@ def read_manifest(text: str, where: str, read: ReadObject) -> Manifest:
     return manifest
 
 
+@collector_paused()
 def _indexed(content: dict[str, Any], stated: Any, read: ReadObject) -> tuple[Manifest, bool]:
     """Return the manifest of a large dataset, and whether its seal matches."""
     sealed = _sealed(content | {"digest": stated})

@@ -211,5 +211,5 @@ class LocalRun:
         with contextlib.suppress(Exception):
             self.meanwhile()
             import trading_runtime.metrics.exposition
-            import trading_runtime.report
+            import trading_runtime.report.write
             import trading_runtime.results.reduction  # noqa: F401

@@ -14,7 +14,12 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from trading_runtime.canonical import canonical_json, decimal_text, digest
+from trading_runtime.canonical import (
+    canonical_json,
+    canonical_json_of_parsed,
+    decimal_text,
+    digest,
+)
 from trading_runtime.planning.environment import environment, runtime_digest
 from trading_runtime.records.inputs import (
     CommonInputs,
@@ -141,7 +146,7 @@ def partition_digests(
 
     @functools.cache
     def definition(name: str) -> bytes:
-        return canonical_json(instruments[name].content)
+        return canonical_json_of_parsed(instruments[name].content)
 
     @functools.lru_cache(maxsize=1)
     def definitions(names: tuple[str, ...]) -> bytes:

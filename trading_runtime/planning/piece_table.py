@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.datasets.manifest_entries import DataFile, DataType, RowGroup
 from trading_runtime.datasets.manifest_index import files_in
-from trading_runtime.records.planned_data import TabledData
+from trading_runtime.records.planned_data import TabledData, joined, rows_of
 from trading_runtime.sequences import LazySequence
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from trading_runtime.datasets.manifest_index import SeriesTotals
+    from trading_runtime.records.planned_data import Numbers
 
 type Gap = tuple[int, int]
 """A stretch without rows: instants of the rows on both sides."""
@@ -38,7 +39,7 @@ class TablePieces(LazySequence[Piece]):
     A file has no other row groups than those that follow one another here.
     """
 
-    def __init__(self, table: PieceTable, numbers: pl.Series) -> None:
+    def __init__(self, table: PieceTable, numbers: Numbers) -> None:
         self.table = table
         self.numbers = numbers
         """Of the table's rows, ascending."""
@@ -47,29 +48,29 @@ class TablePieces(LazySequence[Piece]):
         return len(self.numbers)
 
     def __iter__(self) -> Iterator[Piece]:  # noqa: D105 - as that of any sequence
-        for file in files_in(self.table.frame[self.numbers]):
+        for file in files_in(rows_of(self.table.frame, self.numbers)):
             for group in file.row_groups:
                 yield file, group
 
     def at(self, places: Sequence[int]) -> TablePieces:
         """Return those at ascending places."""
-        first, count = places[0], len(places)
-        if places[-1] - first + 1 == count:
-            return TablePieces(self.table, self.numbers.slice(first, count))
-        return TablePieces(self.table, self.numbers[places])
+        first, last = places[0], places[-1]
+        if last - first + 1 == len(places):
+            return TablePieces(self.table, self.numbers[first : last + 1])
+        return TablePieces(self.table, joined([self.numbers])[places])
 
     @classmethod
     def joined(cls, parts: Sequence[TablePieces]) -> TablePieces:
         """Return the row groups of several series of a table, in its order."""
-        import polars as pl
-
         first, *others = parts
-        return cls(first.table, pl.concat(part.numbers for part in parts)) if others else first
+        return cls(first.table, joined([part.numbers for part in parts])) if others else first
 
     def numbers_of_all(self) -> list[list[int]]:
-        """Return first, last, rows and bytes of the row groups, which follow one another."""
-        count = len(self.numbers)
-        return self.table.numbers_of(self.numbers[0] if count else 0, count)
+        """Return first, last, rows and bytes of the row groups."""
+        if isinstance(self.numbers, range):
+            return self.table.numbers_of(self.numbers.start, len(self.numbers))
+        found = rows_of(self.table.frame.select(_NUMBERS), self.numbers)
+        return [column.to_list() for column in found]
 
     @property
     def data(self) -> TabledData:
@@ -107,10 +108,8 @@ class PieceTable:
     """As the manifest's index has them."""
     series: pl.DataFrame
     """A row for each series: where it begins, and what its type implies."""
-    places: list[tuple[int, int]]
-    """First row group's number and their count, of each series."""
-    _every: pl.Series
-    """The numbers of all row groups."""
+    places: list[range]
+    """The numbers of the row groups of each series."""
     _near: list[_Near] = field(default_factory=list)
     """The part of the table that was asked for last: most questions follow one another."""
 
@@ -124,11 +123,8 @@ class PieceTable:
         firsts = frame.select(_is_other_series().fill_null(value=True).arg_true()).to_series()
         keys = frame.select("type", "identifier")[firsts].rows()
         ends = [*firsts, frame.height]
-        found = {
-            key: (at, end - at)
-            for key, (at, end) in zip(keys, itertools.pairwise(ends), strict=True)
-        }
-        places = [found.get(item.key, (0, 0)) for item in chosen]
+        found = dict(zip(keys, itertools.starmap(range, itertools.pairwise(ends)), strict=True))
+        places = [found.get(item.key, range(0)) for item in chosen]
         series = pl.DataFrame(
             [
                 # A funding rate that is sent at the end of a window belongs to it, too.
@@ -142,12 +138,11 @@ class PieceTable:
             schema={"begins": pl.Int64, "late": pl.Int64, "is_market": pl.Boolean},
             orient="row",
         )
-        every = pl.int_range(frame.height, dtype=pl.UInt32, eager=True)
-        return cls(frame, series, places, every)
+        return cls(frame, series, places)
 
     def pieces(self, number: int) -> TablePieces:
         """Return those of a series, which follow one another, by its place among the chosen."""
-        return TablePieces(self, self._every.slice(*self.places[number]))
+        return TablePieces(self, self.places[number])
 
     def numbers_of(self, first: int, count: int) -> list[list[int]]:
         """Return first, last, rows and bytes of ``count`` row groups from number ``first`` on."""
@@ -171,7 +166,7 @@ class Cutter:
         ]
         schema = {"series": pl.UInt32, "after": pl.Int64, "before": pl.Int64}
         self._gaps = pl.DataFrame(known, schema=schema, orient="row")
-        counts = pl.DataFrame({"count": [count for _, count in table.places]})
+        counts = pl.DataFrame({"count": list(map(len, table.places))})
         number = pl.int_range(pl.len(), dtype=pl.UInt32).repeat_by("count")
         self._owners = counts.select(number.explode(empty_as_null=False)).to_series()
         first = table.frame["first"]

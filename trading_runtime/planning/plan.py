@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import digest
+from trading_runtime.collector import collector_paused
 from trading_runtime.config.sizes import parse_size
 from trading_runtime.errors import UsageError
 from trading_runtime.planning.days import planned_days
@@ -62,6 +63,7 @@ class Rate:
     rows_per_second: float
 
 
+@collector_paused()
 def make_plan(  # noqa: PLR0913 - what a plan is made from
     experiment: Experiment,
     manifest: Manifest,

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from trading_runtime.records.forms import Form
 
+    type Numbers = range | pl.Series
+    """Numbers of rows of a table, ascending."""
+
 _DIGESTS = ("schema_sha256", "footer_sha256", "sha256")
 TABLE_COLUMNS = (
     *("type", "identifier", "instrument_id", "path", "footer_offset", "index", "offset", "bytes"),
@@ -136,7 +139,7 @@ class PlannedSeries(NamedTuple):
 class TabledData(LazySequence[PlannedSeries]):
     """The series of a partition: rows of a table that partitions share, read when asked for."""
 
-    def __init__(self, table: pl.DataFrame, numbers: pl.Series) -> None:
+    def __init__(self, table: pl.DataFrame, numbers: Numbers) -> None:
         self.table = table
         """Has ``TABLE_COLUMNS``, digests as bytes; by type, identifier and time."""
         self.numbers = numbers
@@ -151,7 +154,7 @@ class TabledData(LazySequence[PlannedSeries]):
             yield PlannedSeries.of(found)
 
     def _rows(self) -> pl.DataFrame:
-        return self.table[self.numbers]
+        return rows_of(self.table, self.numbers)
 
     def _with_hex_digests(self) -> pl.DataFrame:
         import polars as pl
@@ -164,13 +167,35 @@ ROWS_AT_ONCE = 10_000
 """Row groups of several partitions that are worked on together."""
 
 
-def numbered(parts: Sequence[pl.Series]) -> pl.DataFrame:
+def rows_of(table: pl.DataFrame, numbers: Numbers) -> pl.DataFrame:
+    """Return the rows of a table with these numbers."""
+    return table[numbers.start : numbers.stop] if isinstance(numbers, range) else table[numbers]
+
+
+def joined(parts: Sequence[Numbers]) -> pl.Series:
+    """Return the numbers of all parts."""
+    import polars as pl
+
+    ranges = [(part.start, part.stop) for part in parts if isinstance(part, range)]
+    if len(ranges) == len(parts):
+        # Tens of thousands: a column for each would take long.
+        ends = pl.DataFrame(ranges, {"start": pl.Int64, "stop": pl.Int64}, orient="row")
+        every = pl.int_ranges("start", "stop", dtype=pl.UInt32).explode(empty_as_null=False)
+        return ends.select(every).to_series()
+    columns = (
+        pl.int_range(part.start, part.stop, eager=True) if isinstance(part, range) else part
+        for part in parts
+    )
+    return pl.concat([column.cast(pl.UInt32) for column in columns], rechunk=True)
+
+
+def numbered(parts: Sequence[Numbers]) -> pl.DataFrame:
     """Return the numbers of all parts, each with that of its part."""
     import polars as pl
 
     counts = pl.DataFrame({PART: range(len(parts)), "count": [len(part) for part in parts]})
     owners = counts.select(pl.col(PART).cast(pl.UInt32).repeat_by("count").explode())
-    return owners.with_columns(pl.concat(parts, rechunk=True).cast(pl.UInt32).alias(NUMBER))
+    return owners.with_columns(joined(parts).alias(NUMBER))
 
 
 def canonical_jsons(every: Sequence[TabledData]) -> list[bytes]:
@@ -221,7 +246,7 @@ def data_documents(
 ) -> tuple[list[Any], list[dict[str, str]]]:
     """Return the data of each partition, and the tables of all, as ``plan.json`` states them."""
     tables: dict[int, pl.DataFrame] = {}
-    numbers: dict[int, list[pl.Series]] = {}
+    numbers: dict[int, list[Numbers]] = {}
     counts: dict[int, int] = {}
     documents: list[Any] = []
     for data in every:
@@ -237,10 +262,8 @@ def data_documents(
     return documents, [_table_document(table, numbers[key]) for key, table in tables.items()]
 
 
-def _table_document(table: pl.DataFrame, numbers: Sequence[pl.Series]) -> dict[str, str]:
-    import polars as pl
-
-    every = pl.concat(numbers).cast(pl.UInt32).alias(_NUMBERS).to_frame()
+def _table_document(table: pl.DataFrame, numbers: Sequence[Numbers]) -> dict[str, str]:
+    every = joined(numbers).alias(_NUMBERS).to_frame()
     return {"row_groups": _encoded(table.select(TABLE_COLUMNS)), "numbers": _encoded(every)}
 
 
