@@ -273,6 +273,12 @@ def test_a_run_with_more_points_than_its_report_shows_has_a_page_with_all_of_the
     few = api.run(small.path, run_id="few", workers=1)
     assert not few.files.explore_page.exists()
     assert "explore.html" not in few.report.read_text()
+
+    # Of three parameters the report shows one pair; the page has all three.
+    small.use("peeking.py:Peeking", every=[100, 110], how=["fair", "rows"], file=["", "x"])
+    three = api.run(small.path, run_id="three", workers=1)
+    assert '<a href="explore.html">' in three.report.read_text()
+    assert three.files.explore_page.read_text().count('"x":') >= 3
     capsys.readouterr()
 
 

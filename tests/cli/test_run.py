@@ -103,6 +103,10 @@ def test_a_plan_says_what_one_more_trial_costs(
     assert [line for line in lines if line.startswith(costs)]
     assert [line for line in lines if line.startswith("estimate") and line.endswith(" USD")]
 
+    experiment.write(costs={"worker_hour": "0 USD"})
+    assert invoke(root, ["plan", str(experiment.path), "--workers", "1"]) == 0
+    assert " s of a worker, 0 USD, raises" in capsys.readouterr().out
+
 
 def test_a_plan_names_the_files_that_made_its_tasks_new(
     small: SmallExperiment, capsys: pytest.CaptureFixture[str]

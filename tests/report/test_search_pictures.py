@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from trading_runtime.report.pictures.canvas import BLUE, GOLD, RED
-from trading_runtime.report.pictures.parameters import parallel_picture
+from trading_runtime.report.pictures.parameters import parallel_picture, parameters_picture
 from trading_runtime.report.pictures.trials import importance_picture, logits_picture
 from trading_runtime.results.importance import Importance
 
@@ -25,6 +25,21 @@ def test_each_point_is_a_line_over_its_parameters_and_the_best_is_drawn_last() -
     assert len(lines) == 12
     assert lines[-1].get("stroke") == GOLD
     assert parallel_picture(points.drop("param.side"), "sharpe", "maximize", 11) is None
+
+
+def test_points_that_were_drawn_are_all_shown_and_not_the_few_that_share_other_values() -> None:
+    """With the best point's third value there are three, on two values of each of the others."""
+    rows = [
+        (point, 7 * point % 20, 3 * point % 10, point // 3, float(point)) for point in range(30)
+    ]
+    columns = ["point", "param.fast", "param.slow", "param.stop", "sharpe"]
+    drawn = parameters_picture(pl.DataFrame(rows, columns, orient="row"), "sharpe", 29)
+    assert drawn is not None
+
+    assert drawn.kind == "scatter"
+    dots = [each for each in ET.fromstring(drawn.svg).iter() if each.tag.endswith("circle")]  # noqa: S314
+    assert len(dots) == 30 + 1, "one is ringed"
+    assert drawn.caption.startswith("Each dot is a point; stop")
 
 
 def test_what_was_chosen_and_then_worse_than_the_median_is_left_of_zero() -> None:

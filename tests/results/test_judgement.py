@@ -95,6 +95,16 @@ def test_a_single_point_has_no_hurdle_until_others_were_tried() -> None:
     assert hurdle == pytest.approx(statistics.fmean(best), rel=0.06)
 
 
+def test_points_that_do_the_same_have_the_hurdle_of_a_single_one() -> None:
+    """Sizes leave a Sharpe ratio as it is, so such points say nothing of how trials deviate."""
+    alone = judged([row(0, drawn(1))], 0)
+    sizes = [row(point, [size * each for each in drawn(1)]) for point, size in enumerate((1, 2, 3))]
+    same = judged(sizes, 0)
+
+    assert same.variance_of_daily_sharpes == alone.variance_of_daily_sharpes
+    assert deflated(same, 500).sharpe_by_luck == deflated(alone, 500).sharpe_by_luck > 5
+
+
 def test_of_a_search_the_points_that_were_drawn_say_how_trials_deviate() -> None:
     drawn_points = [drawn(seed) for seed in range(6)]
     # What an adaptive search adds clusters around the best.

@@ -189,6 +189,33 @@ def test_a_small_space_is_asked_for_once() -> None:
     assert sorted(points) == [(0, 0, 0), (0, 1, 0), (1, 1, 0)]
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_all_of_the_few_allowed_of_a_large_space_are_asked_for(method: str) -> None:
+    """Two of 10,000: draws do not meet them, and nor does a sampler."""
+    large = {name: {"low": 1, "high": 100, "step": 1} for name in ("fast", "slow")}
+    generations = searched(
+        method,
+        parameters=large | {"stop": [1]},
+        constraints=["fast == 77 or fast == 90", "slow == 80"],
+        search={"method": method, "points": 48, "generation": 4, "seed": 42},
+    )
+
+    found = sorted(each.indices for asked in generations for each in asked)
+    assert found == [(76, 79, 0), (89, 79, 0)]
+
+
+def test_what_a_sampler_does_not_find_is_drawn() -> None:
+    """Of the pairs, one in fifty is allowed, and CMA-ES needs whole generations."""
+    generations = searched(
+        "cma-es",
+        parameters=NUMBERS | {"slow": {"low": 1, "high": 1_000, "step": 1}, "stop": [1]},
+        constraints=["slow % 50 == 0"],
+    )
+
+    assert [len(asked) for asked in generations] == [8] * 6
+    assert {len(each.inner) for asked in generations[1:] for each in asked} == {2}
+
+
 def test_less_is_better_where_the_objective_is_minimised() -> None:
     def mean_of_fast(direction: str) -> float:
         inputs = inputs_of("tpe", objective={"metric": "net_profit", "direction": direction})

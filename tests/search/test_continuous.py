@@ -114,7 +114,8 @@ def test_combinatorial_splits_are_chosen_and_not_run(
     small: SmallExperiment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small.write(validation={"method": "combinatorial-purged", "n_folds": 3, "n_test_folds": 1})
-    api.run(small.path, run_id="days", workers=1)
+    run = api.run(small.path, run_id="days", workers=1)
+    assert "results walk-forward days" in run.report.read_text()
     found = printed(capsys, small, "walk-forward", "days")
 
     assert len(found["splits"]) == 3

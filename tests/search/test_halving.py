@@ -82,13 +82,18 @@ def test_the_best_points_of_a_rung_go_on_and_the_run_has_them_on_all_windows(
 
     place = ["--results", str(halving.results)]
     assert invoke(root, ["verify", "run", "--search", *place]) == 0
-    assert "9 points of 2 generations are asked for again" in capsys.readouterr().out
+    assert "asked for the same again: 9 points of 2 generations" in capsys.readouterr().out
     path = halving.results / "runs" / "run" / "search" / "001.json"
     stored = json.loads(path.read_bytes())
     stored["points"].reverse()
     path.write_text(json.dumps(stored))
-    assert invoke(root, ["verify", "run", "--search", *place]) == Kind.DIFFERS.exit_code
-    assert "generation 1 is asked otherwise" in capsys.readouterr().err
+    assert invoke(root, ["verify", "run", "--search", *place]) == Kind.DATA.exit_code
+    assert "001.json: damaged: its points are not those that the run computed" in (
+        capsys.readouterr().err
+    )
+    path.unlink()
+    assert invoke(root, ["verify", "run", "--search", *place]) == Kind.DATA.exit_code
+    assert "001.json: is missing: the search has 2 rungs" in capsys.readouterr().err
 
 
 def test_a_budget_that_the_rungs_exceed_is_refused(halving: SmallExperiment) -> None:

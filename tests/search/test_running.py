@@ -16,6 +16,7 @@ from tests.small_experiment import ROOT
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import Kind
 from trading_runtime.execution.workers.processes import StartedProcess
+from trading_runtime.search import asking
 
 pytest.importorskip("optuna")
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def searching(small: SmallExperiment) -> SmallExperiment:
     return small
 
 
-def asked(experiment: SmallExperiment, run_id: str) -> list[bytes]:
+def asked_of(experiment: SmallExperiment, run_id: str) -> list[bytes]:
     """Return what is stored of each generation."""
     folder = experiment.run_file(run_id, "search")
     return [path.read_bytes() for path in sorted(folder.iterdir())]
@@ -60,12 +61,12 @@ def test_a_search_is_the_same_for_one_worker_and_four_and_after_a_kill(
     assert ended["counts"]["planned"] == 6
     assert ended["search"] == f"{method}: 6 points in 2 generations; all 6 points were asked"
     assert ("front" in ended) == bool(further)
-    expected, tables = asked(searching, "run"), reduced(searching, "run")
+    expected, tables = asked_of(searching, "run"), reduced(searching, "run")
     assert len(expected) == 2
     searching.results.rename(tmp_path / "one-worker")
 
     searching.summary("--run-id", "run", "--workers", "4", environment={"PYTHONHASHSEED": "7"})
-    assert (asked(searching, "run"), reduced(searching, "run")) == (expected, tables)
+    assert (asked_of(searching, "run"), reduced(searching, "run")) == (expected, tables)
     searching.results.rename(tmp_path / "four-workers")
 
     started = searching.start("--run-id", "run", "--workers", "2")
@@ -76,7 +77,7 @@ def test_a_search_is_the_same_for_one_worker_and_four_and_after_a_kill(
     wait_for(lambda: not processes_of(started.pid))
     assert not searching.run_file("run", "result.json").exists()
     searching.summary("--run-id", "run", "--workers", "2")
-    assert (asked(searching, "run"), reduced(searching, "run")) == (expected, tables)
+    assert (asked_of(searching, "run"), reduced(searching, "run")) == (expected, tables)
     assert invoke(root, ["verify", "run", "--search", "--results", str(searching.results)]) == 0
 
 
@@ -95,22 +96,42 @@ def test_a_search_gives_workers_their_first_points_without_what_reads_tables() -
 
 
 def test_a_search_that_is_asked_again_gives_the_same_points(
-    searching: SmallExperiment, capsys: pytest.CaptureFixture[str]
+    searching: SmallExperiment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     searching.summary("--run-id", "run")
-    place = ["--results", str(searching.results)]
+    verify = ["verify", "run", "--search", "--results", str(searching.results)]
     capsys.readouterr()
-    assert invoke(root, ["verify", "run", "--search", *place]) == 0
-    assert "6 points of 2 generations are asked for again" in capsys.readouterr().out
+    assert invoke(root, verify) == 0
+    assert "asked for the same again: 6 points of 2 generations" in capsys.readouterr().out
 
-    path = searching.run_file("run", "search") / "001.json"
-    content: dict[str, Any] = json.loads(path.read_bytes())
-    indices = content["points"][0]["indices"]
-    indices[0] = (indices[0] + 1) % 50
-    path.write_text(json.dumps(content))
-    code = invoke(root, ["verify", "run", "--search", *place])
+    # A sampler that proposes something else, as on another processor.
+    with monkeypatch.context() as patch:
+        patch.setattr(asking, "seed_of", lambda *_: 7)
+        code = invoke(root, verify)
     assert code == Kind.DIFFERS.exit_code
     assert "generation 1 is asked otherwise" in capsys.readouterr().err
+
+    folder = searching.run_file("run", "search")
+    first, second = folder / "000.json", folder / "001.json"
+    sound = {path: path.read_bytes() for path in (first, second)}
+    moved: dict[str, Any] = json.loads(sound[second])
+    moved["points"][0]["indices"][0] = (moved["points"][0]["indices"][0] + 1) % 50
+    seeded: dict[str, Any] = json.loads(sound[second])
+    seeded["search"]["search"]["seed"] += 1
+    for damage, said in (
+        ({second: None}, "001.json: is missing: the run has 6 points, and the generations before "),
+        ({first: sound[second], second: sound[first]}, "000.json: damaged: its points are not "),
+        ({second: json.dumps(moved).encode()}, "001.json: damaged: its points are not those that "),
+        ({second: json.dumps(seeded).encode()}, "001.json: damaged: its points are not those "),
+        ({folder / "002.json": sound[second]}, "002.json: damaged: its points are not those that "),
+    ):
+        for path, content in damage.items():
+            path.unlink(missing_ok=True) if content is None else path.write_bytes(content)
+        code = invoke(root, verify)
+        assert code == Kind.DATA.exit_code
+        assert said in capsys.readouterr().err
+        for path, content in sound.items():
+            path.write_bytes(content)
 
 
 def test_a_search_ends_when_nothing_better_is_found(searching: SmallExperiment) -> None:
@@ -163,6 +184,16 @@ def test_a_run_id_belongs_to_one_search(searching: SmallExperiment) -> None:
     ("changes", "said"),
     [
         ({"search": {"method": "tpe"}}, "search.points: missing"),
+        ({"search": SEARCH | {"eta": 2}}, "search.eta: tpe does not use it"),
+        ({"search": {"method": "grid", "points": 2}}, "search.points: grid does not use it"),
+        (
+            {"search": {"method": "random", "points": 9, "patience": 1}},
+            "search.patience: random does not use it",
+        ),
+        (
+            {"search": {"method": "random", "points": 9, "budget": 8}},
+            "search.budget: 8 tasks, and random takes 9; ask for fewer points",
+        ),
         ({"sampling": {"method": "grid"}}, "'sampling' says which points are tried as well"),
         ({"search": SEARCH | {"method": "nsga-ii"}}, "name one or more in 'further_objectives'"),
         ({"parameters": {}}, "there are no 'parameters' to search over"),
@@ -181,6 +212,16 @@ def test_a_search_that_cannot_be_is_refused(
 
     assert ended.returncode == Kind.USAGE.exit_code
     assert said in ended.stderr
+
+
+def test_a_plan_says_that_its_points_are_only_the_first_of_a_search(
+    searching: SmallExperiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert invoke(root, ["plan", str(searching.path)]) == 0
+
+    said = capsys.readouterr().out
+    assert "points      3, the first generation of up to 6 points (tpe)\n" in said
 
 
 def test_the_workers_of_a_generation_compute_the_next_and_none_starts_where_nothing_is_left(

@@ -17,6 +17,7 @@ from tests.small_experiment import BAR_TYPE, INSTRUMENT, SmallExperiment
 from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.config.deployment import load_deployment
+from trading_runtime.errors import Kind
 from trading_runtime.results.luck import Track, deflated_sharpe
 
 if TYPE_CHECKING:
@@ -172,6 +173,21 @@ def test_gates_on_luck_judge_the_point_that_is_promoted(
     said = refusals(run, target, capsys, max_overfitting=str(split / 2))
     assert f"a probability of overfitting of {split}, promotion.max_overfitting is" in said
     assert not refusals(run, target, capsys, max_overfitting=str(split))
+
+
+def test_a_gate_on_what_a_single_point_does_not_have_says_that_it_is_undefined(
+    tmp_path: Path, long_dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = SmallExperiment(tmp_path / "single", long_dataset)
+    gates = {"max_overfitting": "0.5"}
+    experiment.write(partitions={"by": "whole"}, parameters={"every": [7]}, promotion=gates)
+    api.run(experiment.path, run_id="run", workers=1)
+    capsys.readouterr()
+    words = ["promote", "run", "--point", "0", "--to", str(tmp_path / "deployment.yaml")]
+
+    assert invoke(root, [*words, "--results", str(experiment.results)]) == Kind.USAGE.exit_code
+    said = capsys.readouterr().err
+    assert "a probability of overfitting of undefined, promotion.max_overfitting is 0.5" in said
 
 
 def test_gates_on_walk_forward_and_robustness_say_what_those_commands_say(

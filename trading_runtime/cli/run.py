@@ -192,7 +192,7 @@ def _plan_lines(prepared: PreparedRun) -> list[str]:
     lines = [
         f"experiment  {plan.experiment_name}",
         f"dataset     {prepared.loaded.dataset_place} ({plan.dataset_digest[:12]})",
-        f"points      {len(plan.points):,}",
+        f"points      {len(plan.points):,}{_of_search(prepared)}",
         f"partitions  {len(plan.partitions):,}{empty}",
         f"tasks       {len(tasks):,}, of which {len(tasks) - len(pending):,} are stored already",
         *([] if plan.days is None else [f"days        {_days_text(plan, plan.days)}"]),
@@ -207,6 +207,16 @@ def _plan_lines(prepared: PreparedRun) -> list[str]:
         where = counted(short, "partition")
         lines.append(f"warm-up     shorter than asked in {where}: the data begins later")
     return lines + [f"warning     {item}" for item in plan.warnings]
+
+
+def _of_search(prepared: PreparedRun) -> str:
+    """Return what a search adds to the points that are planned, or where they are tried."""
+    search = prepared.loaded.experiment.search
+    if search is None or not search.is_adaptive:
+        return ""
+    if search.method == "successive-halving":
+        return ", fewer of them on more windows in each rung; the tasks are those of all windows"
+    return f", the first generation of up to {search.points or 0:,} points ({search.method})"
 
 
 def _trial_lines(prepared: PreparedRun) -> Iterator[str]:

@@ -312,7 +312,10 @@ def _verify_search(run: str, folder: str, *, as_json: bool) -> int:
     if as_json:
         say(json.dumps(checked._asdict()))
     elif checked.differs is None:
-        say(f"{checked.points:,} points of {checked.generations:,} generations are asked for again")
+        from trading_runtime.report.formatting import counted
+
+        of = counted(checked.generations, "generation")
+        say(f"asked for the same again: {counted(checked.points, 'point')} of {of}")
     if checked.differs is not None:
         raise DiffersError(
             f"run {run_id!r}: generation {checked.differs} is asked otherwise here: another "

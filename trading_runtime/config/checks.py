@@ -16,6 +16,7 @@ from trading_runtime.config.experiment import (
     DrawnValues,
     RandomSampling,
     RangeValues,
+    SearchSettings,
     WalkForward,
 )
 from trading_runtime.config.messages import ConfigFinding, check_values, nearest, show
@@ -59,8 +60,16 @@ def check_sampling(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
             )
 
 
+_UNUSED = {
+    "grid": ("points", "generation", "patience", "eta"),
+    "random": ("generation", "patience", "eta"),
+    "successive-halving": ("generation", "patience"),
+}
+"""Keys of ``search`` that a method leaves aside."""
+
+
 def check_search(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
-    """A search states how many points it asks for, and nothing else asks for points."""
+    """A search states how many points it asks for, and nothing that it would leave aside."""
     search = experiment.search
     if search is None:
         return
@@ -76,6 +85,11 @@ def check_search(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
         )
     if search.method != "grid" and not experiment.parameters:
         yield ConfigFinding(("search",), "there are no 'parameters' to search over", of_key=True)
+    for key in _UNUSED.get(search.method, ("eta",)):
+        if getattr(search, key) != SearchSettings.model_fields[key].default:
+            yield ConfigFinding(
+                ("search", key), f"{search.method} does not use it; leave it out", of_key=True
+            )
 
 
 def check_front(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:

@@ -180,18 +180,27 @@ def summarise_run(  # noqa: PLR0913 - what a summary is made from
     return reduced
 
 
+_PAIR = 2
+
+
 def _write_explore_page(files: RunFiles, run_id: str, reduced: Reduction) -> bool:
-    """Write the page with all points, if the report has not room for all and Plotly is there."""
+    """Write the page with all points, if Plotly is there and the report has not room for all.
+
+    It has room for the map of one pair of parameters.
+    """
     from trading_runtime.charts.library import is_installed
     from trading_runtime.report.content import MOST_POINTS
+    from trading_runtime.results.frames import varied_parameters
 
-    if reduced.points.height <= MOST_POINTS or not is_installed():
+    points = reduced.points
+    is_shown = points.height <= MOST_POINTS and len(varied_parameters(points)) <= _PAIR
+    if is_shown or not is_installed():
         with storage_errors(files.explore_page):
             files.explore_page.unlink(missing_ok=True)
         return False
     from trading_runtime.charts.pages import explore_page
 
-    write_file(files.explore_page, explore_page(run_id, reduced.points, reduced.result))
+    write_file(files.explore_page, explore_page(run_id, points, reduced.result))
     return True
 
 
@@ -207,8 +216,11 @@ def _walked(
     from trading_runtime.results.validation import walk_over
 
     asked = (experiment or {}).get("validation")
-    if asked is None or asked["method"] != "walk-forward" or asked.get("split") is not None:
+    if asked is None or asked.get("split") is not None:
         return None, ""
+    if asked["method"] != "walk-forward":
+        command = f"trading-runtime results walk-forward {files.folder.name}"
+        return None, f"Its splits form no path through time. {command!r} shows what they chose."
     try:
         if asked.get("nested"):
             return walk_nested(store, files, plan, asked), ""

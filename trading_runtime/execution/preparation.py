@@ -121,6 +121,8 @@ def prepare_loaded(
         )
     except SettingsError as error:
         raise loaded.placed(error) from error
+    if points is None:
+        _check_budget(loaded.experiment, len(plan.tasks))
     refuse_held_out(store, plan, () if held is None else (held,))
     if held is not None:
         plan = replace(plan, warnings=(*plan.warnings, _warning(held, is_opened=is_opened)))
@@ -148,6 +150,17 @@ def _windows(
         return {windows[place] for place in split_of(settings, len(windows), number).train}
 
     return chosen
+
+
+def _check_budget(experiment: Experiment, tasks: int) -> None:
+    """Raise ``UsageError`` when points that no result changes take more tasks than allowed."""
+    search = experiment.search
+    if search is None or search.is_adaptive or search.budget is None or tasks <= search.budget:
+        return
+    raise UsageError(
+        f"search.budget: {search.budget:,} tasks, and {search.method} takes {tasks:,}; ask for "
+        "fewer points, or allow more tasks"
+    )
 
 
 def held_out(experiment: Experiment, manifest: Manifest) -> HoldOut | None:

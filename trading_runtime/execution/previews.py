@@ -124,8 +124,7 @@ def price_of(seconds: float | None, costs: CostSettings | None) -> str | None:
         return None
     amount, currency = costs.worker_hour.split(" ")
     price = Decimal(amount) * Decimal(seconds) / _SECONDS_OF_AN_HOUR
-    if price:
-        price = round(price, _SHOWN_DIGITS - 1 - price.adjusted())
+    price = round(price, _SHOWN_DIGITS - 1 - price.adjusted()) if price else Decimal(0)
     return f"{price:f} {currency}"
 
 

@@ -343,11 +343,11 @@ def axis_of(values: list[Any] | RangeValues | DrawnValues) -> Axis:
     return _Listed(values)
 
 
-def _size(axes: dict[str, Axis]) -> int:
+def _size(axes: Mapping[str, Axis]) -> int:
     return math.prod(axis.size for axis in axes.values())
 
 
-def _grid(axes: dict[str, Axis]) -> Iterator[Point]:
+def _grid(axes: Mapping[str, Axis]) -> Iterator[Point]:
     names = tuple(axes)
     columns = ([axis.value(index) for index in range(axis.size)] for axis in axes.values())
     for values in itertools.product(*columns):
@@ -373,44 +373,22 @@ def _none_left(size: int, constraints: list[Constraint]) -> str:
 def _draw(
     axes: dict[str, Axis], constraints: list[Constraint], sampling: RandomSampling
 ) -> PointList:
-    """Draw with rejection; list the rest when draws stop giving anything new.
-
-    When to list depends only on misses in a row, never on ``n``: a larger ``n`` keeps the points of
-    a smaller one.
-    """
+    """Return as many of the allowed combinations as are asked for, or all there are."""
     if sampling.n > MAX_POINTS:
         raise UsageError(f"sampling.n: {sampling.n:,} points; at most {MAX_POINTS:,} are accepted")
     size = _size(axes)
+    draws = allowed_draws(
+        axes, lambda point: all(each.allows(point) for each in constraints), sampling.seed
+    )
+    drawn = [_point(axes, indices) for indices in itertools.islice(draws, sampling.n)]
     may_list = size <= MAX_POINTS
-    patience = _MISSES_BEFORE_LISTING if may_list else _MISSES_BEFORE_GIVING_UP
-    seen: set[tuple[int, ...]] = set()
-    drawn: list[Point] = []
-    misses = 0
-    attempt = 0
-    while len(drawn) < sampling.n and misses < patience and len(seen) < size:
-        indices = drawn_indices(axes, sampling.seed, attempt)
-        attempt += 1
-        misses += 1
-        if indices in seen:
-            continue
-        seen.add(indices)
-        point = _point(axes, indices)
-        if all(constraint.allows(point) for constraint in constraints):
-            drawn.append(point)
-            misses = 0
-    if len(drawn) < sampling.n and may_list:
-        rest = (
-            _point(axes, indices)
-            for indices in itertools.product(*(range(axis.size) for axis in axes.values()))
-            if indices not in seen
-        )
-        drawn.extend(itertools.islice(_allowed(rest, constraints), sampling.n - len(drawn)))
     if not drawn:
         raise UsageError(
             _none_left(size, constraints)
             if may_list
-            else f"constraints: none of {attempt:,} combinations drawn from {size:,} fulfils them; "
-            "narrow the parameters, so that more of their combinations are allowed"
+            else f"constraints: none of {_MISSES_BEFORE_GIVING_UP:,} combinations drawn from "
+            f"{size:,} fulfils them; narrow the parameters, so that more of their combinations are "
+            "allowed"
         )
     return PointList(drawn, _shortfall(len(drawn), sampling.n, size, exhausted=may_list))
 
@@ -424,6 +402,37 @@ def _shortfall(found: int, asked: int, size: int, *, exhausted: bool) -> tuple[s
     return (f"{asked:,} points are asked for; only {found:,} were found: {reason}",)
 
 
+def allowed_draws(
+    axes: Mapping[str, Axis], allows: Callable[[Point], bool], seed: int
+) -> Iterator[tuple[int, ...]]:
+    """Yield each allowed combination once, an index for each parameter, in the order drawn.
+
+    When draws stop giving anything new, the rest is listed; of too many combinations to list, there
+    are no more. When that is depends only on misses in a row, never on how many are taken: taking
+    more keeps those of fewer.
+    """
+    size = _size(axes)
+    may_list = size <= MAX_POINTS
+    patience = _MISSES_BEFORE_LISTING if may_list else _MISSES_BEFORE_GIVING_UP
+    seen: set[tuple[int, ...]] = set()
+    misses = attempt = 0
+    while misses < patience and len(seen) < size:
+        indices = drawn_indices(axes, seed, attempt)
+        attempt += 1
+        misses += 1
+        if indices in seen:
+            continue
+        seen.add(indices)
+        if allows(_point(axes, indices)):
+            misses = 0
+            yield indices
+    if may_list:
+        listed = itertools.product(*(range(axis.size) for axis in axes.values()))
+        for indices, point in zip(listed, _grid(axes), strict=True):
+            if indices not in seen and allows(point):
+                yield indices
+
+
 def drawn_indices(axes: Mapping[str, Axis], seed: int, attempt: int) -> tuple[int, ...]:
     """Return the combination of values that a random draw gives: an index for each parameter."""
     return tuple(
@@ -435,7 +444,7 @@ def _uniform(key: bytes) -> int:
     return int.from_bytes(hashlib.sha256(key).digest()[: _BITS // 8])
 
 
-def _point(axes: dict[str, Axis], indices: tuple[int, ...]) -> Point:
+def _point(axes: Mapping[str, Axis], indices: tuple[int, ...]) -> Point:
     return {
         name: axis.value(index) for (name, axis), index in zip(axes.items(), indices, strict=True)
     }

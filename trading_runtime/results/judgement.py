@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FEWEST_DAYS = 20
 """Below this, a Sharpe ratio says nothing that any of these statistics could qualify."""
 _SIGNIFICANT = 0.05
+_NO_VARIANCE = 1e-18
 _SURE = 0.95
 
 
@@ -58,9 +59,10 @@ def judge(
     independent = [point for point in sorted(columns) if drawn is None or point < drawn]
     tracks = [Track.of(columns[point]) for point in independent]
     between = sample_variance([each.sharpe for each in tracks if each is not None])
-    # With fewer than two: that of trials without skill, which follows from the track's length
-    # alone.
-    variance = 1 / (track.returns - 1) if between is None else between
+    # With fewer than two that differ: that of trials without skill, which follows from the track's
+    # length alone.
+    if between is None or between <= _NO_VARIANCE * track.sharpe**2:
+        between = 1 / (track.returns - 1)
     luck: LuckStatistics = _rounded(
         LuckStatistics(
             point=best,
@@ -71,11 +73,11 @@ def judge(
             daily_sharpe=track.sharpe,
             skewness=track.skewness,
             kurtosis=track.kurtosis,
-            variance_of_daily_sharpes=variance,
+            variance_of_daily_sharpes=between,
             variance_of_points=len(independent),
             probabilistic_sharpe=probabilistic_sharpe(track),
             minimum_track_record_days=minimum_track_record(track),
-            **_deflated(track, len(rows), variance, year),
+            **_deflated(track, len(rows), between, year),
             **_resampled(columns, best, year, held),
         )
     )
@@ -173,7 +175,7 @@ def verdict(luck: LuckStatistics | None, spent: TrialCount | None) -> Iterator[s
         if spent is not None and spent.trials is not None and spent.trials > 1:
             yield (
                 f"These are {spent.trials:,} trials on this data. Skill cannot be distinguished "
-                f"from luck without a best point that has {FEWEST_DAYS} daily returns."
+                f"from luck without a best point that has {FEWEST_DAYS} daily returns which differ."
             )
         return
     counted = _over_all_trials(luck, spent)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import itertools
 import math
 import warnings
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from trading_runtime.config.experiment import (
 from trading_runtime.config.fields import Model
 from trading_runtime.errors import UsageError
 from trading_runtime.planning.identity import decode_values, encode_values
-from trading_runtime.planning.points import Axis, axis_of, drawn_indices, read_constraints
+from trading_runtime.planning.points import Axis, allowed_draws, axis_of, read_constraints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,8 +47,6 @@ _TRIES = 20
 """Draws for each point of a generation, of which some were asked before or are not allowed."""
 _FEWEST_OF_CMA_ES = 4
 _FEWEST_PARENTS = 2
-_MOST_MISSES = 100_000
-"""After this many draws of known points, a space counts as exhausted."""
 _PACKAGES = {"tpe": "optuna", "nsga-ii": "optuna", "cma-es": "cmaes"}
 """What proposes the points of a method after its first generation."""
 _INSTALL = "install it with 'pip install \"trading-runtime[search]\"'"
@@ -161,27 +160,29 @@ def ask(
 ) -> list[Asked]:
     """Return the new points of a generation; fewer when no more are found.
 
-    ``evaluated`` has all points of earlier generations, in the order in which they were asked for.
-    Raises ``UsageError`` when the method cannot search this space, or its package is missing.
+    What a sampler does not find, for it proposes what was asked before or is not allowed, is drawn
+    at random. ``evaluated`` has all points of earlier generations, in the order in which they were
+    asked for. Raises ``UsageError`` when the method cannot search this space, or its package is
+    missing.
     """
     settings = inputs.search
     size = min(settings.generation, (settings.points or 0) - len(evaluated))
     if settings.method == "successive-halving":
         size = settings.points or 0
     seen = {each.asked.indices for each in evaluated}
-    if generation == 0 or settings.method == "random":
-        draws = _random(space, settings.seed)
-    else:
+    draws = _random(space, settings)
+    if generation and settings.method != "random":
         sampler = {"tpe": _tpe, "cma-es": _cma_es, "nsga-ii": _nsga_ii}[settings.method]
-        draws = sampler(space, inputs, generation, evaluated)
+        proposed = sampler(space, inputs, generation, evaluated)
+        if settings.method == "cma-es":
+            draws = (_where_it_is(space, each.indices) for each in draws)
+        draws = itertools.chain(itertools.islice(proposed, _TRIES * size), draws)
     found: list[Asked] = []
-    for tries, asked in enumerate(draws):
+    for asked in draws:
         if asked.indices not in seen and space.allows(space.point(asked.indices)):
             seen.add(asked.indices)
             found.append(asked)
         if len(found) == size or len(seen) == space.size:
-            break
-        if generation and settings.method != "random" and tries > _TRIES * size:
             break
     return found
 
@@ -212,17 +213,9 @@ def import_sampler(settings: SearchSettings) -> None:
         _package(name)
 
 
-def _random(space: Space, seed: int) -> Iterator[Asked]:
+def _random(space: Space, settings: SearchSettings) -> Iterator[Asked]:
     """Yield the draws of ``sampling: {method: random}``; of an exhausted space, no more."""
-    misses, attempt = 0, 0
-    drawn: set[Indices] = set()
-    while len(drawn) < space.size and misses < _MOST_MISSES:
-        indices = drawn_indices(space.axes, seed, attempt)
-        attempt += 1
-        misses = misses + 1 if indices in drawn else 0
-        if indices not in drawn:
-            drawn.add(indices)
-            yield Asked(indices)
+    return map(Asked, allowed_draws(space.axes, space.allows, settings.seed))
 
 
 def _tpe(
@@ -259,7 +252,6 @@ def _nsga_ii(
     optuna = _package("optuna")
     parents = min(inputs.search.generation, sum(each.value is not None for each in evaluated))
     if parents < _FEWEST_PARENTS:
-        yield from _random(space, inputs.search.seed)
         return
     sampler = optuna.samplers.NSGAIISampler(
         population_size=parents, seed=seed_of(inputs.search.seed, generation)
@@ -360,6 +352,15 @@ def _cma_es(
         for place, value in zip(varied, drawn.tolist(), strict=True):
             indices[place] = min(max(round(value * last[place]), 0), last[place])
         yield Asked(tuple(indices), tuple(inner.tolist()))
+
+
+def _where_it_is(space: Space, indices: Indices) -> Asked:
+    """Return a point as ``_cma_es`` would have asked for it, had its draw been exact."""
+    sizes = [axis.size for axis in space.axes.values()]
+    return Asked(
+        indices,
+        tuple(at / (size - 1) for at, size in zip(indices, sizes, strict=True) if size > 1),
+    )
 
 
 def seed_of(*parts: object) -> int:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, UsageError
+from trading_runtime.records.plan import read_plan
 from trading_runtime.records.result import read_result
 from trading_runtime.results.run_records import read_table
 from trading_runtime.search.asking import Evaluated, Space, ask
-from trading_runtime.search.generations import CheckedSearch, read_generation
+from trading_runtime.search.generations import (
+    CheckedSearch,
+    name_of,
+    read_generation,
+    refuse_other_points,
+)
 from trading_runtime.search.halving import check_halving
 from trading_runtime.search.state import evaluated_points
 
@@ -33,20 +39,22 @@ def check_asked(store: Store, run_id: str) -> CheckedSearch:
     if first.inputs.search.method == "successive-halving":
         return check_halving(store, run_id, first.inputs)
     points = read_table(files.points, result.tables).sort("point")
+    planned = read_plan(files.plan).points
     evaluated: list[Evaluated] = []
     number = 0
     differs = None
+    space = Space.of(first.inputs)
     while (stored := read_generation(store, run_id, number)) is not None:
-        if differs is None:
-            asked = ask(Space.of(stored.inputs), stored.inputs, number, evaluated)
-            if asked != stored.asked:
-                differs = number
-        these = points[len(evaluated) : len(evaluated) + len(stored.asked)]
-        if these.height != len(stored.asked):
-            raise DataError(
-                f"{files.points}: has {points.height:,} points, fewer than the search asked for; "
-                "run the experiment again with this run id"
-            )
-        evaluated += evaluated_points(stored.asked, these, first.inputs)
+        last = len(evaluated) + len(stored.asked)
+        name = f"{store.objects.url}/{name_of(run_id, number)}"
+        refuse_other_points(name, stored, first.inputs, planned[len(evaluated) : last])
+        if differs is None and ask(space, first.inputs, number, evaluated) != stored.asked:
+            differs = number
+        evaluated += evaluated_points(stored.asked, points[len(evaluated) : last], first.inputs)
         number += 1
+    if len(evaluated) < len(planned):
+        raise DataError(
+            f"{store.objects.url}/{name_of(run_id, number)}: is missing: the run has "
+            f"{len(planned):,} points, and the generations before it {len(evaluated):,}; restore it"
+        )
     return CheckedSearch(number, len(evaluated), differs)

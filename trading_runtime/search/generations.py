@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.canonical import canonical_json
 from trading_runtime.errors import DataError, UsageError
-from trading_runtime.search.asking import Asked, SearchInputs
+from trading_runtime.planning.identity import encode_values
+from trading_runtime.search.asking import Asked, SearchInputs, Space
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trading_runtime.records.plan import Point
     from trading_runtime.results.store import Store
 
 _FORMAT = 1
@@ -66,6 +68,26 @@ def refuse_other_search(stored: Generation, inputs: SearchInputs, run_id: str) -
         raise UsageError(
             f"run {run_id!r} exists with another search; choose another --run-id, or leave it "
             "out to get a new one"
+        )
+
+
+def refuse_other_points(
+    name: str, stored: Generation, inputs: SearchInputs, planned: Sequence[Point]
+) -> None:
+    """Raise ``DataError`` when a generation is not of its search, or not what a run computed.
+
+    ``name`` is where it is stored; ``planned`` are the points of the run's plan.
+    """
+    space = Space.of(inputs)
+    try:
+        asked = [encode_values(space.point(each.indices)) for each in stored.asked]
+    except (IndexError, ValueError):
+        asked = []
+    computed = [{name: each.config[name] for name in space.axes} for each in planned]
+    if stored.inputs != inputs or not asked or asked != computed:
+        raise DataError(
+            f"{name}: damaged: its points are not those that the run computed; restore it, or run "
+            "the experiment with another run id"
         )
 
 

@@ -13,12 +13,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trading_runtime.errors import DataError, UsageError
 from trading_runtime.planning.plan import with_tasks
+from trading_runtime.records.plan import read_plan
 from trading_runtime.records.result import read_result
 from trading_runtime.records.run_files import generation_id
 from trading_runtime.results.run_records import read_table
 from trading_runtime.results.validation import windows_of
 from trading_runtime.search.asking import SearchInputs, Space, ask
-from trading_runtime.search.generations import CheckedSearch, read_generation
+from trading_runtime.search.generations import (
+    CheckedSearch,
+    name_of,
+    read_generation,
+    refuse_other_points,
+)
 from trading_runtime.search.state import Search, objective_values
 
 if TYPE_CHECKING:
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from trading_runtime.records.plan import Plan
+    from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.store import Store
     from trading_runtime.search.asking import Asked
 
@@ -124,25 +131,33 @@ def check_halving(store: Store, run_id: str, inputs: SearchInputs) -> CheckedSea
     Raises ``DataError`` when a rung's results are missing or damaged.
     """
     asked = ask(Space.of(inputs), inputs, 0, [])
-    differs, number, points = None, 0, 0
-    while (stored := read_generation(store, run_id, number)) is not None:
+    differs, points = None, 0
+    bounds = {(each.start, each.end) for each in read_plan(store.run(run_id).plan).partitions}
+    rungs = rungs_of(len(asked), len(bounds), inputs.search.eta)
+    for number in range(len(rungs)):
+        name = f"{store.objects.url}/{name_of(run_id, number)}"
+        stored = read_generation(store, run_id, number)
+        if stored is None:
+            raise DataError(f"{name}: is missing: the search has {len(rungs)} rungs; restore it")
+        is_last = number == len(rungs) - 1
+        files = store.run(run_id if is_last else generation_id(run_id, number))
+        refuse_other_points(name, stored, inputs, read_plan(files.plan).points)
         if number:
-            files = store.run(generation_id(run_id, number - 1))
-            result = read_result(files)
-            if result is None:
-                raise DataError(
-                    f"{files.result}: is missing; run the experiment again with this run id"
-                )
-            values = objective_values(
-                read_table(files.points, result.tables), inputs.objective.metric
-            )
+            values = _values_of(store.run(generation_id(run_id, number - 1)), inputs)
             asked = _best(asked, values, len(stored.asked), inputs.objective.direction)
         if differs is None and asked != stored.asked:
             differs = number
         asked = stored.asked
         points += len(asked)
-        number += 1
-    return CheckedSearch(number, points, differs)
+    return CheckedSearch(len(rungs), points, differs)
+
+
+def _values_of(files: RunFiles, inputs: SearchInputs) -> list[float | None]:
+    """Return the objective of each point of a rung."""
+    result = read_result(files)
+    if result is None:
+        raise DataError(f"{files.result}: is missing; run the experiment again with this run id")
+    return objective_values(read_table(files.points, result.tables), inputs.objective.metric)
 
 
 def _best(

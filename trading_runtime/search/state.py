@@ -115,7 +115,7 @@ class AdaptiveSearch(Search):
             return None
         asked = self._kept(lambda: ask(self.space, self.inputs, self.generations, self.evaluated))
         if not asked:
-            self.why = "every allowed point that the search proposes was tried"
+            self.why = "every allowed point was tried"
         return asked or None
 
     def tell(self, asked: Sequence[Asked], points: pl.DataFrame) -> None:
@@ -141,21 +141,25 @@ class AdaptiveSearch(Search):
     @property
     def how(self) -> str:
         """A sentence: how many generations and points there were, and why the search ended."""
+        from trading_runtime.report.formatting import counted
+
         return (
-            f"{self.inputs.search.method}: {len(self.evaluated):,} points in "
-            f"{self.generations:,} generations; {self.why}"
+            f"{self.inputs.search.method}: {counted(len(self.evaluated), 'point')} in "
+            f"{counted(self.generations, 'generation')}; {self.why}"
         )
 
     @property
     def progress(self) -> str:
         """A line about the generations so far."""
+        from trading_runtime.report.formatting import counted
+
         best = best_of(self.evaluated, self.inputs)
         failed = sum(each.value is None for each in self.evaluated)
         undone = f", {failed:,} of them without a value" if failed else ""
         known = f"{self.inputs.objective.metric} {best[0][0]:.6g}" if best else "none has a value"
         front = f"; on the front: {len(best):,}" if len(self.inputs.objectives) > 1 else ""
         return (
-            f"generation {self.generations}: {len(self.evaluated):,} points{undone}; "
+            f"generation {self.generations}: {counted(len(self.evaluated), 'point')}{undone}; "
             f"best so far: {known}{front}"
         )
 

@@ -160,12 +160,12 @@ def _refusals(experiment: Experiment, statistics: Mapping[str, Any]) -> Iterator
     if gates.min_days is not None and (days or 0) < gates.min_days:
         yield f"{days or 0} days, promotion.min_days is {gates.min_days}"
     if gates.max_drawdown is not None and (fall is None or Decimal(str(fall)) > gates.max_drawdown):
-        yield f"a drawdown of {fall}, promotion.max_drawdown is {gates.max_drawdown}"
+        yield f"a drawdown of {_shown(fall)}, promotion.max_drawdown is {gates.max_drawdown}"
     if gates.objective is not None:
         metric = experiment.objective.metric
         value, sign = statistics[metric], 1 if experiment.objective.direction == "maximize" else -1
         if value is None or sign * (Decimal(str(value)) - gates.objective) < 0:
-            yield f"{metric} is {value}, promotion.objective is {gates.objective}"
+            yield f"{metric} is {_shown(value)}, promotion.objective is {gates.objective}"
     if statistics.get("ruined"):
         yield "the account was ruined"
 
@@ -211,14 +211,15 @@ class _Judged:
             found = deflated(luck, trials).deflated_sharpe
             if found is None or Decimal(str(found)) < least:
                 yield (
-                    f"a deflated Sharpe ratio of {found} with {trials:,} trials, "
+                    f"a deflated Sharpe ratio of {_shown(found)} with {trials:,} trials, "
                     f"promotion.min_deflated_sharpe is {least}"
                 )
         if most is not None:
             found = None if luck.overfitting is None else luck.overfitting.probability
             if found is None or Decimal(str(found)) > most:
                 yield (
-                    f"a probability of overfitting of {found}, promotion.max_overfitting is {most}"
+                    f"a probability of overfitting of {_shown(found)}, "
+                    f"promotion.max_overfitting is {most}"
                 )
 
     def _out_of_sample(self, least: Decimal) -> Iterator[str]:
@@ -244,7 +245,8 @@ class _Judged:
         found: float | None = windows.path(choices)["return"]
         if found is None or Decimal(str(found)) < least:
             yield (
-                f"an out-of-sample return of {found}, promotion.min_out_of_sample_return is {least}"
+                f"an out-of-sample return of {_shown(found)}, "
+                f"promotion.min_out_of_sample_return is {least}"
             )
 
 
@@ -301,6 +303,10 @@ def _content(
         for key in ("risk", "queue", "equity", "statistics", "labels")
         if key in whole
     }
+
+
+def _shown(value: float | None) -> str:
+    return "undefined" if value is None else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -258,7 +258,10 @@ def parameters_picture(
     held = varying[_PAIR:]
     cut = [row for row in rows if all(_value(row, name) == _value(anchor, name) for name in held)]
     xs, ys = _axis_values(cut, across), _axis_values(cut, up)
-    dense = len(cut) >= _LEAST_FILLED * len(xs) * len(ys)
+    are_numeric = _numeric(rows, across) and _numeric(rows, up)
+    # Of points that were drawn, a cut may leave a few that look like a map of all of them.
+    whole = len(_axis_values(rows, across)) * len(_axis_values(rows, up))
+    dense = len(cut) >= _LEAST_FILLED * whole or not are_numeric
     if len(cut) > 1 and dense and max(len(xs), len(ys)) <= MOST_CELLS:
         fixed = ", ".join(f"{name} = {value_text(_value(anchor, name))}" for name in held)
         caption = _caption(f"Held: {fixed}." if held else "", best_point, "framed")
@@ -280,7 +283,7 @@ def parameters_picture(
         return ParameterPicture(
             heat_map(cells, (across, up), texts, metric), "heat map", caption.strip()
         )
-    if not (_numeric(rows, across) and _numeric(rows, up)):
+    if not are_numeric:
         return None
     caption = f"Each dot is a point; {', '.join(held)} vary as well." if held else ""
     caption = _caption(caption, best_point, "ringed")
