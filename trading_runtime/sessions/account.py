@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from trading_runtime.results.store import Store
 
 _LEASE_SECONDS = 15.0
+_RENEW_SECONDS = 3.0
+"""So early that both leases last longer than the storage may be silent, even if each was answered
+late: until then, orders are cancelled by the one who may."""
 _RELEASES = 3
 """How often a lease is released: once, and again after each renewal that came in between."""
 _WAIT_SECONDS = 1.0
@@ -132,7 +135,7 @@ class _Lease:
 
     def check(self, now: float) -> None:
         """Raise ``LeaseLostError`` when another session has it; renew it when that is due."""
-        if now - self._renewed > _LEASE_SECONDS / 3:
+        if now - self._renewed > _RENEW_SECONDS:
             content = self._content(_LEASE_SECONDS)
             version = self._brief.replace(self._name, content, self._version)
             if version is not None:
