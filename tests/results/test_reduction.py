@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 
 from trading_runtime import api
 from trading_runtime.records.plan import read_plan
-from trading_runtime.results import reduction
+from trading_runtime.results import reduction, task_reader
 from trading_runtime.results.store import Store
 from trading_runtime.results.task_reader import TaskReader
 
@@ -86,3 +87,27 @@ def test_many_tasks_are_read_by_processes_that_find_what_this_one_finds(
     rows = [row for part in parts for row in part.rows]
     assert [row["point"] for row in rows] == [0, 1, 2, 3]
     assert repr(rows) == repr(here.rows)
+
+
+def test_results_of_many_rows_are_decoded_in_parts(
+    small: SmallExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = api.run(small.path, run_id="run", workers=2).files
+    plan, store = read_plan(files.plan), Store(small.results)
+    together: list[int] = []
+    read = pl.read_parquet
+
+    def noted(tables: list[bytes], **how: Any) -> pl.DataFrame:
+        together.append(len(tables))
+        return read(tables, **how)
+
+    monkeypatch.setattr(pl, "read_parquet", noted)
+    at_once = reduction.read_points(plan, TaskReader(plan, store, files))
+    assert together == [len(plan.tasks)] * 2
+
+    together.clear()
+    monkeypatch.setattr(task_reader, "_ROWS_AT_ONCE", 1)
+    assert repr(reduction.read_points(plan, TaskReader(plan, store, files)).rows) == repr(
+        at_once.rows
+    )
+    assert together == [1] * 2 * len(plan.tasks)

@@ -72,8 +72,9 @@ def _parted[Item](items: Iterable[Item], rows: Sequence[int]) -> Iterator[list[I
     return (list(islice(left, count)) for count in rows)
 
 
-_AT_ONCE, _BYTES_AT_ONCE = 400, 8_000_000
-"""Results whose tables are decoded together: singly, opening them takes most of the time."""
+_AT_ONCE, _ROWS_AT_ONCE = 400, 500_000
+"""Results whose tables are decoded together: singly, opening them takes most of the time. Rows take
+far more memory than their files."""
 _TABLES = ("equity.parquet", "positions.parquet")
 
 
@@ -126,11 +127,6 @@ class _Content(NamedTuple):
     files: dict[str, bytes]
     rows: dict[str, int]
 
-    @property
-    def bytes(self) -> int:
-        """The size of the files."""
-        return sum(map(len, self.files.values()))
-
 
 class TaskReader:
     """Reads the outcome of each task once, and keeps what the tables need of it."""
@@ -177,14 +173,14 @@ class TaskReader:
     def outcomes(self, tasks: Iterable[Task]) -> Iterator[TaskOutcome]:
         """Yield the outcome of each task, and keep what the tables need of it."""
         read: list[tuple[Task, _Content | None]] = []
-        size = 0
+        rows = 0
         for task in tasks:
             content = self._content(task.task_id)
             read.append((task, content))
-            size += 0 if content is None else content.bytes
-            if len(read) == _AT_ONCE or size > _BYTES_AT_ONCE:
+            rows += 0 if content is None else sum(content.rows.values())
+            if len(read) == _AT_ONCE or rows > _ROWS_AT_ONCE:
                 yield from self._decoded(read)
-                read, size = [], 0
+                read, rows = [], 0
         yield from self._decoded(read)
 
     def _decoded(self, read: Sequence[tuple[Task, _Content | None]]) -> Iterator[TaskOutcome]:
