@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import html
 import io
 import itertools
 import json
@@ -20,7 +21,7 @@ from tests.execution.processes import processes_of, wait_for
 from tests.small_experiment import SmallExperiment
 from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
-from trading_runtime.errors import Kind
+from trading_runtime.errors import Kind, UsageError
 from trading_runtime.records.plan import read_plan
 
 pytest.importorskip("optuna")
@@ -161,6 +162,14 @@ def test_report_notebook_and_promotion_judge_by_the_searches_inside_the_splits(
 ) -> None:
     experiment, run, found = walked
     assert "split 0 has not been searched" in run.report.read_text()
+    table = experiment.run_file(found["splits"][0]["run"], "points.parquet")
+    sound = table.read_bytes()
+    table.write_bytes(sound[1:])
+    damaged = api.run(experiment.path, run_id="run", workers=1)
+    assert f"{table}: damaged" in html.unescape(damaged.report.read_text())
+    assert walk(experiment) == found | {"computed_inside": 0, "computed": 0}
+    assert table.read_bytes() == sound
+
     run = api.run(experiment.path, run_id="run", workers=1)
     page = run.report.read_text()
     assert "The search was run anew in each split" in page
@@ -281,7 +290,10 @@ def test_combinatorial_splits_are_searched_on_windows_before_and_after_their_tes
         | {"nested": True},
     )
     api.run(small.path, run_id="run", workers=2)
+    # The results are not where the experiment says, as when they were moved.
+    small.write(results=str(small.folder / "elsewhere"))
     found = walk(small)
+    assert not (small.folder / "elsewhere").exists()
     windows = [dict(plans(small, split["run"]))[split["run"]] for split in found["splits"]]
     first, second, third = itertools.pairwise(DAYS)
     assert windows == [[second, third], [first, third], [first, second]]
@@ -333,6 +345,32 @@ def test_what_cannot_be_searched_inside_splits_is_refused(
     words = ["results", "walk-forward", "run", "--results", str(small.results), *options]
     assert invoke(root, words) == Kind.USAGE.exit_code
     assert said in capsys.readouterr().err
+
+
+def test_an_experiment_with_other_windows_searches_nothing(
+    walked: Walked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = beside(walked.experiment)
+    experiment.write(partitions={"by": "hour"})
+    runs = sorted((experiment.results / "runs").iterdir())
+    words = ["results", "walk-forward", "run", "--results", str(experiment.results), "--nested"]
+    sizes = ["--train-size", "2", "--test-size", "1", "--experiment", str(experiment.path)]
+    assert invoke(root, [*words, *sizes]) == Kind.USAGE.exit_code
+    assert "its windows or their data are not those of the experiment" in capsys.readouterr().err
+    assert sorted((experiment.results / "runs").iterdir()) == runs
+
+
+def test_a_chosen_point_that_fails_in_its_test_is_told(walked: Walked) -> None:
+    [path] = (walked.experiment.results / "runs").glob("run-tests-*/result.json")
+    sound = path.read_bytes()
+    path.write_text(json.dumps(json.loads(sound) | {"complete": False}))
+    try:
+        with pytest.raises(
+            UsageError, match=f"fail in their tests; .* show {path.parent.name}' says why"
+        ):
+            walked.run.walk_forward(1, 1, nested=True)
+    finally:
+        path.write_bytes(sound)
 
 
 def test_a_split_is_searched_by_an_experiment_that_names_it(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.config.loading import explicit
-from trading_runtime.errors import KilledError, StoppedError, UsageError
+from trading_runtime.errors import DataError, KilledError, StoppedError, UsageError
 from trading_runtime.planning.distributions import installed_version
 from trading_runtime.planning.environment import pinned_packages
 from trading_runtime.records.events import KillActivated, Mode, RunKilled, RunStopped
@@ -225,7 +225,7 @@ def _walked(
         if asked.get("nested"):
             return walk_nested(store, files, plan, asked), ""
         return (walk_over(plan, store, files, asked) if reduced.result.complete else None), ""
-    except UsageError as error:
+    except (UsageError, DataError) as error:
         return None, str(error)
 
 

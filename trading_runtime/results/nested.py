@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_runtime.canonical import canonical_json, digest
 from trading_runtime.errors import UsageError
+from trading_runtime.planning.identity import partition_digests
 from trading_runtime.records.plan import Plan, Point, read_plan
 from trading_runtime.records.result import read_result
 from trading_runtime.records.run_files import generation_id
@@ -28,7 +29,7 @@ from trading_runtime.results.validation import (
 from trading_runtime.storage.files import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.store import Store
@@ -152,7 +153,7 @@ def read_search(
     """Return the search in run ``name``, inside a split of another; ``None`` unless it ended.
 
     ``files`` and ``plan`` are those of the run that is validated. Raises ``UsageError`` when it is
-    not the search of that run, or had other windows or code.
+    not the search of that run, or had other windows, data or code.
     """
     inside = store.run(name)
     result = read_result(inside)
@@ -162,12 +163,12 @@ def read_search(
     ours, theirs = (read_json(each.experiment) or {} for each in (files, inside))
     if (
         searched.common.content != plan.common.content
-        or windows_of(searched) != list(train)
+        or not has_windows_of(searched, plan, train)
         or any(ours.get(key) != theirs.get(key) for key in _OF_A_SEARCH)
     ):
         raise UsageError(
             f"run {name!r} is no search inside a split of run {files.folder.name!r}: it has "
-            "another search, other code or other windows; run the experiment with another run id"
+            "another search, other code, windows or data; run the experiment with another run id"
         )
     first = store.run(generation_id(name, 0)).plan
     # Of successive halving, the run itself has only the points of its last rung.
@@ -183,6 +184,13 @@ def read_search(
     )
 
 
+def has_windows_of(plan: Plan, run: Plan, windows: Collection[tuple[int, int]]) -> bool:
+    """Whether a plan has these windows of a run and no others, with the same data."""
+    ours = [item for item in run.partitions if (item.start, item.end) in windows]
+    theirs = partition_digests(plan.partitions, plan.instruments)
+    return [*partition_digests(ours, run.instruments)] == [*theirs]
+
+
 def read_tests(store: Store, files: RunFiles, plan: Plan, nested: Nested) -> NestedTests:
     """Return the tests of the chosen points, which have run.
 
@@ -191,10 +199,17 @@ def read_tests(store: Store, files: RunFiles, plan: Plan, nested: Nested) -> Nes
     run_id = files.folder.name
     name = nested.tests_id(run_id)
     of_tests = store.run(name)
-    if not of_tests.plan.exists():
+    result = read_result(of_tests)
+    if result is None:
         raise UsageError(
             f"run {run_id!r}: the points that its splits chose have not been tested (run "
             f"{name!r}); 'trading-runtime results walk-forward {run_id} --nested' does that"
+        )
+    if not result.complete:
+        raise UsageError(
+            f"run {run_id!r}: points that its splits chose fail in their tests; 'trading-runtime "
+            f"runs show {name}' says why; 'trading-runtime results walk-forward {run_id} --nested' "
+            "tries them again"
         )
     tests = read_plan(of_tests.plan)
     windows = Windows.of_run(tests, store, of_tests, plan)

@@ -7,6 +7,7 @@ not computed again. A command that was interrupted continues where it ended.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 from typing import TYPE_CHECKING, Any
@@ -14,14 +15,20 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from trading_runtime.config.experiment import GridSampling, Validation
-from trading_runtime.errors import UsageError
+from trading_runtime.errors import DataError, UsageError
 from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.execution.preparation import prepare_loaded
 from trading_runtime.execution.workers.prestarted import PrestartedWorker
 from trading_runtime.planning.identity import decode_values
 from trading_runtime.planning.plan import with_tasks
 from trading_runtime.planning.points import PointList
-from trading_runtime.results.nested import nested_of, read_search, read_tests, split_id
+from trading_runtime.results.nested import (
+    has_windows_of,
+    nested_of,
+    read_search,
+    read_tests,
+    split_id,
+)
 from trading_runtime.results.validation import splits_of
 from trading_runtime.search.asking import SearchInputs
 from trading_runtime.search.continuous import judged, no_value, refuse_other_code
@@ -29,10 +36,12 @@ from trading_runtime.search.generations import read_generation, refuse_other_sea
 from trading_runtime.search.running import run_search
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from trading_runtime.config.loading import LoadedExperiment
     from trading_runtime.execution.preparation import PreparedRun
+    from trading_runtime.planning.plan import Window
+    from trading_runtime.records.plan import Plan
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.nested import Nested, SplitSearch
     from trading_runtime.results.validation import Split
@@ -122,13 +131,17 @@ class _Inside:
         train = [source.windows.bounds[window] for window in split.train]
         name = split_id(source.run_id, number, train)
         stored = (source.store, self.files, source.plan, name, train)
-        found, computed = read_search(*stored), 0
+        found, computed = None, 0
+        # What is damaged is made again from results that are stored.
+        with contextlib.suppress(DataError):
+            found = read_search(*stored)
         if found is None or found.failed:
             if self.show_progress:
                 sys.stderr.write(f"split {number + 1} of {of}: run {name}\n")
-            loaded = of_split(source.loaded, self.settings, number)
+            prepared = self._prepared(of_split(source.loaded, self.settings, number))
+            self._refuse_other_data(prepared.plan, train)
             computed = run_search(
-                self._prepared(loaded),
+                prepared,
                 name,
                 should_stop=self.should_stop,
                 show_progress=self.show_progress,
@@ -155,6 +168,7 @@ class _Inside:
         plan = with_tasks(
             prepared.plan, lambda point, window: (point, window) in wanted, prepared.workers
         )
+        self._refuse_other_data(plan, {window for _, window in wanted})
         run = LocalRun(
             dataclasses.replace(prepared, plan=plan),
             nested.tests_id(self.source.run_id),
@@ -165,8 +179,20 @@ class _Inside:
 
     def _prepared(self, loaded: LoadedExperiment, points: PointList | None = None) -> PreparedRun:
         """Plan an experiment; raises ``UsageError`` when its code is not that of the run."""
+        # Later generations are planned for the results that the experiment names.
+        place = {"results": self.source.store.place}
+        loaded = dataclasses.replace(loaded, experiment=loaded.experiment.model_copy(update=place))
         prepared = prepare_loaded(
             loaded, self.workers, self.worker.check, points, store=self.source.store
         )
         refuse_other_code(self.source, prepared.plan)
         return prepared
+
+    def _refuse_other_data(self, plan: Plan, windows: Collection[Window]) -> None:
+        """Raise ``UsageError`` unless a plan has these windows of the run, with the same data."""
+        if not has_windows_of(plan, self.source.plan, windows):
+            raise UsageError(
+                f"run {self.source.run_id!r}: its windows or their data are not those of the "
+                "experiment any more; use what the run used, or run the experiment again with "
+                "another run id"
+            )
