@@ -116,11 +116,14 @@ def test_a_search_that_is_asked_again_gives_the_same_points(
     sound = {path: path.read_bytes() for path in (first, second)}
     moved: dict[str, Any] = json.loads(sound[second])
     moved["points"][0]["indices"][0] = (moved["points"][0]["indices"][0] + 1) % 50
+    renamed: dict[str, Any] = json.loads(sound[first])
+    renamed["search"]["parameters"]["other"] = renamed["search"]["parameters"].pop("every")
     seeded: dict[str, Any] = json.loads(sound[second])
     seeded["search"]["search"]["seed"] += 1
     for damage, said in (
         ({second: None}, "001.json: is missing: the run has 6 points, and the generations before "),
         ({first: sound[second], second: sound[first]}, "000.json: damaged: its points are not "),
+        ({first: json.dumps(renamed).encode()}, "000.json: damaged: its points are not those "),
         ({second: json.dumps(moved).encode()}, "001.json: damaged: its points are not those that "),
         ({second: json.dumps(seeded).encode()}, "001.json: damaged: its points are not those "),
         ({folder / "002.json": sound[second]}, "002.json: damaged: its points are not those that "),
@@ -186,6 +189,7 @@ def test_a_run_id_belongs_to_one_search(searching: SmallExperiment) -> None:
         ({"search": {"method": "tpe"}}, "search.points: missing"),
         ({"search": SEARCH | {"eta": 2}}, "search.eta: tpe does not use it"),
         ({"search": {"method": "grid", "points": 2}}, "search.points: grid does not use it"),
+        ({"search": {"method": "grid", "seed": 2}}, "search.seed: grid does not use it"),
         (
             {"search": {"method": "random", "points": 9, "patience": 1}},
             "search.patience: random does not use it",

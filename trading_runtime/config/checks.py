@@ -61,7 +61,7 @@ def check_sampling(experiment: Experiment, _: Path) -> Iterator[ConfigFinding]:
 
 
 _UNUSED = {
-    "grid": ("points", "generation", "patience", "eta"),
+    "grid": ("points", "generation", "seed", "patience", "eta"),
     "random": ("generation", "patience", "eta"),
     "successive-halving": ("generation", "patience"),
 }

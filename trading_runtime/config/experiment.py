@@ -276,13 +276,14 @@ class SearchSettings(Model):
     results of those before. ``nsga-ii``: the same for several objectives.
     ``successive-halving``: many points on few windows, the best of them on more."""
     points: Annotated[int, Field(ge=1)] | None = None
-    """How many points are asked for in total; ``grid`` takes all of them."""
+    """How many points are asked for in total; not for ``grid``, which takes all."""
     generation: Annotated[int, Field(ge=1)] = 32
     """Points that are asked for at once. The first generation is drawn at random."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the draws and of the sampler."""
     budget: Annotated[int, Field(ge=1)] | None = None
-    """No generation starts that would exceed this many tasks; no limit when absent."""
+    """At most this many tasks; no limit when absent. A search with generations ends before one that
+    would exceed it. Other methods are refused when they take more."""
     patience: Annotated[int, Field(ge=1)] | None = None
     """The search ends after this many generations in a row without improvement."""
     eta: Annotated[int, Field(ge=2)] = 3

@@ -83,7 +83,7 @@ def refuse_other_points(
         asked = [encode_values(space.point(each.indices)) for each in stored.asked]
     except (IndexError, ValueError):
         asked = []
-    computed = [{name: each.config[name] for name in space.axes} for each in planned]
+    computed = [dict(each.config) for each in planned]
     if stored.inputs != inputs or not asked or asked != computed:
         raise DataError(
             f"{name}: damaged: its points are not those that the run computed; restore it, or run "
