@@ -63,8 +63,12 @@ def test_reference_pages_are_what_the_code_says() -> None:
     console_commands(),
     ids=lambda value: " ".join(value)[:50] if isinstance(value, list) else value.name,
 )
-def test_every_command_in_the_pages_is_one(page: Path, words: list[str]) -> None:
+def test_every_command_in_the_pages_is_one(
+    page: Path, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert page.exists()
+    (tmp_path / "experiment.yaml").touch()
+    monkeypatch.chdir(tmp_path)
     if words[0] == "cd":
         return
     if words[0] == "make":
