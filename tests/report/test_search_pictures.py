@@ -7,7 +7,8 @@ import xml.etree.ElementTree as ET
 import polars as pl
 import pytest
 
-from trading_runtime.report.pictures.canvas import BLUE, GOLD, RED
+from trading_runtime.report.pictures.canvas import BLUE, EMPTY, GOLD, RED, colours_for
+from trading_runtime.report.pictures.pairs import pairs_picture
 from trading_runtime.report.pictures.parameters import parallel_picture, parameters_picture
 from trading_runtime.report.pictures.trials import importance_picture, logits_picture
 from trading_runtime.results.importance import Importance
@@ -25,6 +26,44 @@ def test_each_point_is_a_line_over_its_parameters_and_the_best_is_drawn_last() -
     assert len(lines) == 12
     assert lines[-1].get("stroke") == GOLD
     assert parallel_picture(points.drop("param.side"), "sharpe", "maximize", 11) is None
+
+
+def test_each_pair_of_parameters_is_a_map_of_medians() -> None:
+    rows = [
+        (0, 1, 10, True, 1.0),
+        (1, 1, 10, False, 3.0),
+        (2, 1, 20, True, 8.0),
+        (3, 2, 10, True, -4.0),
+        (4, 2, 20, False, None),
+    ]
+    columns = ["point", "param.fast", "param.slow", "param.exit", "sharpe"]
+    points = pl.DataFrame(rows, columns, orient="row")
+    drawn = pairs_picture(points, "sharpe", 2)
+    assert drawn is not None
+    boxes = [each for each in ET.fromstring(drawn).iter() if each.tag.endswith("rect")]  # noqa: S314
+
+    # By hand, of points 0 to 3; the last one has no value.
+    over_fast_and_slow = [2.0, 8.0, -4.0]
+    over_fast_and_exit = [4.5, 3.0, -4.0]
+    over_slow_and_exit = [-1.5, 3.0, 8.0]
+    medians = [*over_fast_and_slow, *over_fast_and_exit, *over_slow_and_exit]
+    colours = colours_for(medians)
+    filled = sorted(str(each.get("fill")) for each in boxes if each.get("stroke") == "white")
+    assert filled == sorted(map(colours.of, medians))
+    assert sum(each.get("fill") == EMPTY for each in boxes) == 3, "one for each pair"
+    assert sum(each.get("stroke") == GOLD for each in boxes) == 3, "the best point, in each"
+    assert pairs_picture(points.drop("param.exit"), "sharpe", 2) is None
+
+
+def test_numbers_with_many_values_are_put_into_ranges_of_equal_width() -> None:
+    rows = [(point, point, 0.5 * point, point % 2, float(point)) for point in range(32)]
+    columns = ["point", "param.fast", "param.stop", "param.exit", "sharpe"]
+    drawn = pairs_picture(pl.DataFrame(rows, columns, orient="row"), "sharpe", None)
+    assert drawn is not None
+    boxes = [each for each in ET.fromstring(drawn).iter() if each.get("stroke") == "white"]  # noqa: S314
+
+    # Four ranges of eight points; fast and stop rise together, and exit has two values in each.
+    assert len(boxes) == 4 + 2 * 4 + 2 * 4
 
 
 def test_points_that_were_drawn_are_all_shown_and_not_the_few_that_share_other_values() -> None:

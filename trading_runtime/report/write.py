@@ -18,6 +18,7 @@ from trading_runtime.report.pictures.equity import (
     rolling_sharpe_picture,
     two_curves_picture,
 )
+from trading_runtime.report.pictures.pairs import MOST_PARAMETERS, pairs_picture
 from trading_runtime.report.pictures.parameters import parallel_picture, parameters_picture
 from trading_runtime.report.pictures.points import (
     front_picture,
@@ -31,6 +32,7 @@ from trading_runtime.report.pictures.trials import (
     progress_picture,
 )
 from trading_runtime.results.exact import EXACT
+from trading_runtime.results.frames import varied_parameters
 from trading_runtime.results.importance import best_so_far, importances
 from trading_runtime.storage.files import storage_errors, write_file
 from trading_runtime.text import for_records
@@ -148,11 +150,16 @@ def _of_search(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
     best = None if inputs.result.best is None else inputs.result.best.point
     search = inputs.experiment.get("search") or {}
     of_metric = label(metric)
+    left_out = len(varied_parameters(inputs.points)) > MOST_PARAMETERS
     split = None if inputs.result.luck is None else inputs.result.luck.overfitting
     drawn = {
         "importance": (
             f"Share of the variance of {of_metric} that each parameter explains",
             importance_picture(importances(inputs.points, metric), metric),
+        ),
+        "pairs": (
+            f"{of_metric} over all pairs of parameters, as heat maps",
+            pairs_picture(inputs.points, metric, best),
         ),
         "parallel": (
             f"The parameters of all points side by side, coloured by {of_metric}",
@@ -180,6 +187,9 @@ def _of_search(inputs: ReportInputs) -> dict[str, tuple[Picture, bytes]]:
         "importance": "What remains of the differences between a parameter's values when chance is "
         "taken off (epsilon squared). At 0% they are no larger than chance would make them; what "
         "parameters explain only together is in no bar.",
+        "pairs": "Each cell is the median of all points with its two values, or with values in its "
+        "ranges, whatever their other parameters are. The best point's cells are framed."
+        + (f" The {MOST_PARAMETERS} parameters that explain most." if left_out else ""),
     }
     return {
         name: (Picture(f"{name}.svg", alt, captions.get(name, "")), picture)
