@@ -23,6 +23,8 @@ from trading_runtime import api
 from trading_runtime.cli.main import invoke, root
 from trading_runtime.errors import Kind, UsageError
 from trading_runtime.records.plan import read_plan
+from trading_runtime.results.nested import split_id
+from trading_runtime.runs.opening import check_run_id
 
 pytest.importorskip("optuna")
 if TYPE_CHECKING:
@@ -389,3 +391,14 @@ def test_a_split_is_searched_by_an_experiment_that_names_it(
         assert invoke(root, ["plan", str(experiment.path)]) == Kind.USAGE.exit_code
         assert said in capsys.readouterr().err
         experiment.write(validation=VALIDATION | {"split": 1, "nested": False})
+
+
+def test_splits_of_runs_with_long_ids_that_begin_alike_have_ids_of_their_own() -> None:
+    alike = "a-long-name-of-an-experiment-that-many-runs-share-and-then"
+    trained = [(0, 1)]
+    first, second = (split_id(f"{alike}-{run}", 0, trained) for run in (1, 2))
+
+    assert first != second
+    assert first.startswith("a-long-name-of-an-experiment-that-many-runs")
+    assert check_run_id(f"{first}-g00") == f"{first}-g00"
+    assert split_id("short", 0, trained).startswith("short-s00-")

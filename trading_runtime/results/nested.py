@@ -107,7 +107,11 @@ def split_id(run_id: str, number: int, train: Sequence[tuple[int, int]]) -> str:
 
 
 def _stem(run_id: str) -> str:
-    return run_id[:_LONGEST_STEM].rstrip(".-")
+    """Return what ids of runs begin with, another one for each run; long ids are cut."""
+    if len(run_id) <= _LONGEST_STEM:
+        return run_id
+    key = digest(run_id)[:_SHOWN_DIGITS]
+    return f"{run_id[: _LONGEST_STEM - len(key) - 1].rstrip('.-')}-{key}"
 
 
 def read_nested(store: Store, files: RunFiles, plan: Plan, settings: Mapping[str, Any]) -> Nested:

@@ -152,7 +152,8 @@ class _Inside:
             found = read_search(*stored)
         if found is None:
             raise UsageError(
-                f"run {name!r}: some of its tasks have no result; run the same command again"
+                f"run {name!r}: some of its tasks have no result; 'trading-runtime runs show "
+                f"{name}' says why, and the same command tries them again"
             )
         return found, computed
 
