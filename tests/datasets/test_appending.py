@@ -472,7 +472,7 @@ def test_a_killed_append_changes_nothing_and_the_next_one_ends_as_if_it_had_not_
             else:
                 break
 
-    assert steps == 4, "a file, the quarantine, the parent's manifest, the manifest"
+    assert steps == 5, "a file, the same anew, the quarantine, the parent's manifest, the manifest"
     assert verify(made.folder).damages == ()
     assert grown.manifest.parent == made.manifest.digest
     assert len(list((made.folder / "quarantine").iterdir())) == 1
