@@ -528,6 +528,16 @@ def test_an_inverse_contract_is_not_taken_for_a_linear_one(
         imported(tmp_path / name, "--format", form, "--instrument", instrument)
 
 
+def test_a_perpetual_in_busd_is_linear(tmp_path: Path) -> None:
+    (tmp_path / "BTCBUSD_PERP.csv").write_text(BINANCE_COIN)
+
+    run("import", str(tmp_path / "BTCBUSD_PERP.csv"), "--format", "binance-trades",
+        "--instrument", "BTCBUSD-PERP.BINANCE", "--to", str(tmp_path / "made"))  # fmt: skip
+
+    [trade] = ParquetDataCatalog(str(tmp_path / "made")).query(NautilusDataType.TradeTick)
+    assert str(trade.size) == "3"
+
+
 def test_an_inverse_contract_that_is_defined_is_read_in_contracts(tmp_path: Path) -> None:
     definition = {
         "type": "CryptoPerpetual", "id": "BTCUSD-PERP.BYBIT", "base_currency": "BTC",
