@@ -250,7 +250,12 @@ def test_times_as_people_write_them_are_read(time: str, form: str, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("numbers", "asked"),
-    [(("42.283", "1.012"), True), (("145.123", "0"), False), (("42.283", "1.5"), False)],
+    [
+        (("42.283", "1.012"), True),
+        (("145.123", "0"), False),
+        (("42.283", "1.5"), False),
+        (("", ""), False),
+    ],
 )
 def test_three_digits_behind_every_point_may_be_thousands_beside_semicolons(
     numbers: tuple[str, str], tmp_path: Path, *, asked: bool
