@@ -120,6 +120,14 @@ def test_a_format_of_ones_own_is_a_file(tmp_path: Path) -> None:
     assert "rows       2" in text
 
 
+def test_a_format_with_a_broken_pattern_is_refused(tmp_path: Path) -> None:
+    own = json.loads(run("formats", "kraken-ohlcvt")) | {"inverse": "USD_(PERP"}
+    (tmp_path / "own.json").write_text(json.dumps(own))
+
+    with pytest.raises(UsageError, match=r"own\.json.*inverse.*is not a regular expression"):
+        run("import", "raw.csv", "--format", str(tmp_path / "own.json"), "--instrument", "A.SIM")
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
