@@ -378,6 +378,21 @@ def test_new_rows_with_which_a_day_of_the_dataset_fails_the_gate_are_refused(
     assert "quarantined" not in made.manifest.source["series"][0]
 
 
+def test_a_file_with_a_part_of_a_day_of_the_dataset_is_compared_with_it(
+    prepare_files: Prepare, grow: Grow
+) -> None:
+    """Alone, its rows would not do for a day."""
+    prepare_files("bars", {"a.csv": TWO_DAYS + bar(2, 0) + bar(2, 1) + bar(3, 0) + bar(3, 1)},
+                  **GATE)  # fmt: skip
+
+    grown = grow("bars", {"b.csv": TWO_DAYS + bar(2, 0)}, **GATE)
+
+    assert (grown.rows, grown.known) == (0, 3)
+    assert "quarantined" not in grown.manifest.source["series"][0]
+    with pytest.raises(DataError, match=r"c.csv:2: .* was changed"):
+        grow("bars", {"c.csv": f"{HEADER}2024-01-02T12:00:00Z,10,12,9,10,1\n"}, **GATE)
+
+
 def test_a_blank_side_of_which_an_older_dataset_does_not_state_the_one_above_is_refused(
     prepare_files: Prepare, grow: Grow
 ) -> None:
