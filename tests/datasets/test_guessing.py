@@ -289,7 +289,9 @@ def test_whole_and_high_prices_of_a_stock_are_asked_about(tmp_path: Path) -> Non
              "America/New_York", "--set", "timestamp_marks=open", "--to", str(tmp_path / "made"),
              "--tick", "0.01"]  # fmt: skip
 
-    with pytest.raises(UsageError, match=r"1871500 are whole and high .* 'scale=\{\"prices\": "):
+    with pytest.raises(
+        UsageError, match=r"1871500 are whole and high .* 'scale=\{\"prices\": .* --currency"
+    ):
         CliRunner().invoke(data, words, catch_exceptions=False)
     scale = 'scale={"prices": "0.0001"}'
     CliRunner().invoke(data, [*words, "--set", scale], catch_exceptions=False)

@@ -362,7 +362,8 @@ def _refuse_whole_prices(loaded: LoadedPreparation) -> None:
             raise UsageError(
                 f"{file.name}: prices such as {texts[0]} are whole and high for a stock in USD; "
                 'give --set \'scale={"prices": "0.0001"}\' for LEAN\'s ten-thousandths, '
-                '"1e-9" for Databento\'s billionths, "1" when they are right'
+                '"1e-9" for Databento\'s billionths, "1" when they are right, or --currency when '
+                "they are not in USD"
             )
 
 
