@@ -29,6 +29,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "bars": {"bar": "1-MINUTE-LAST", "timestamp_marks": "close"},
     "trades": {},
     "quotes": {"size": "1"},
+    "instrument_closes": {},
     "custom": {},
 }
 

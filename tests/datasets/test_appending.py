@@ -262,6 +262,9 @@ ODD_PRICE = f"timestamp,price,size\n{NOON},10.001,1\n{NOON + 1},10,1\n"
         ("quotes", {"a.csv": f"{QUOTES}{NOON},10.0,10.2\n{NOON + 1},x,10.3\n"},
          {"b.csv": f"{QUOTES}{NOON + 2},,10.3\n{NOON + 3},10,\n"},
          MS | {"on_bad_row": "drop", "blank_side": "unchanged"}),
+        ("quotes", {"a.csv": f"{QUOTES}{NOON},10.0,10.2\n"},
+         {"b.csv": f"{QUOTES}x,,\n{NOON + 2},,10.3\n"},
+         MS | {"on_bad_row": "drop", "blank_side": "unchanged"}),
     ],
     ids=[
         "the next file goes on within a millisecond", "a file grew within a millisecond",
@@ -272,6 +275,7 @@ ODD_PRICE = f"timestamp,price,size\n{NOON},10.001,1\n{NOON + 1},10,1\n"
         "a dropped row in what a file grew by, the newest first",
         "prices that were rounded before", "a blank side above all others",
         "new files that begin with a blank side", "a blank side below a row that was dropped",
+        "a new file that begins with a row without a time",
     ],
 )  # fmt: skip
 def test_rows_and_counts_are_those_of_all_files_prepared_at_once(  # noqa: PLR0913, PLR0917
@@ -374,6 +378,21 @@ def test_new_rows_with_which_a_day_of_the_dataset_fails_the_gate_are_refused(
     assert "quarantined" not in made.manifest.source["series"][0]
 
 
+def test_a_file_with_a_part_of_a_day_of_the_dataset_is_compared_with_it(
+    prepare_files: Prepare, grow: Grow
+) -> None:
+    """Alone, its rows would not do for a day."""
+    prepare_files("bars", {"a.csv": TWO_DAYS + bar(2, 0) + bar(2, 1) + bar(3, 0) + bar(3, 1)},
+                  **GATE)  # fmt: skip
+
+    grown = grow("bars", {"b.csv": TWO_DAYS + bar(2, 0)}, **GATE)
+
+    assert (grown.rows, grown.known) == (0, 3)
+    assert "quarantined" not in grown.manifest.source["series"][0]
+    with pytest.raises(DataError, match=r"c.csv:2: .* was changed"):
+        grow("bars", {"c.csv": f"{HEADER}2024-01-02T12:00:00Z,10,12,9,10,1\n"}, **GATE)
+
+
 def test_a_blank_side_of_which_an_older_dataset_does_not_state_the_one_above_is_refused(
     prepare_files: Prepare, grow: Grow
 ) -> None:
@@ -386,6 +405,23 @@ def test_a_blank_side_of_which_an_older_dataset_does_not_state_the_one_above_is_
     with pytest.raises(DataError, match=r"b.csv:2: bid is blank, and the dataset is of an"):
         grow("quotes", {"b.csv": f"{QUOTES}{NOON + 1},,10.3\n"}, **settings)
     assert grow("quotes", {"b.csv": f"{QUOTES}{NOON + 1},10,10.3\n"}, **settings).rows == 1
+
+
+@pytest.mark.parametrize("on_bad_row", ["refuse", "drop"])
+def test_a_file_that_began_with_a_blank_side_may_grow(
+    on_bad_row: str, prepare_files: Prepare, grow: Grow
+) -> None:
+    """When it is read again, the dataset has the rows that go on from the file before."""
+    settings = MS | {"blank_side": "unchanged", "on_bad_row": on_bad_row}
+    first = f"{QUOTES}{NOON},10.0,10.2\n"
+    second = f"{QUOTES}{NOON + 1},,10.3\n{NOON + 2},10.1,\n"
+    prepare_files("quotes", {"a.csv": first}, **settings)
+    grow("quotes", {"b.csv": second}, **settings)
+
+    grown = grow("quotes", {"b.csv": f"{second}{NOON + 3},,10.4\n"}, **settings)
+
+    [entry] = grown.manifest.source["series"]
+    assert (grown.rows, entry["rows"], entry.get("dropped")) == (1, 4, None)
 
 
 def test_rows_that_are_left_out_by_each_append_are_all_kept(
@@ -451,7 +487,7 @@ def test_a_killed_append_changes_nothing_and_the_next_one_ends_as_if_it_had_not_
             else:
                 break
 
-    assert steps == 4, "a file, the quarantine, the parent's manifest, the manifest"
+    assert steps == 5, "a file, the same anew, the quarantine, the parent's manifest, the manifest"
     assert verify(made.folder).damages == ()
     assert grown.manifest.parent == made.manifest.digest
     assert len(list((made.folder / "quarantine").iterdir())) == 1

@@ -120,6 +120,14 @@ def test_a_format_of_ones_own_is_a_file(tmp_path: Path) -> None:
     assert "rows       2" in text
 
 
+def test_a_format_with_a_broken_pattern_is_refused(tmp_path: Path) -> None:
+    own = json.loads(run("formats", "kraken-ohlcvt")) | {"inverse": "USD_(PERP"}
+    (tmp_path / "own.json").write_text(json.dumps(own))
+
+    with pytest.raises(UsageError, match=r"own\.json.*inverse.*is not a regular expression"):
+        run("import", "raw.csv", "--format", str(tmp_path / "own.json"), "--instrument", "A.SIM")
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -526,6 +534,16 @@ def test_an_inverse_contract_is_not_taken_for_a_linear_one(
         (DataError, UsageError), match=r"is of an inverse contract|says 'BTC-?USD(-SWAP)?', but"
     ):
         imported(tmp_path / name, "--format", form, "--instrument", instrument)
+
+
+def test_a_perpetual_in_busd_is_linear(tmp_path: Path) -> None:
+    (tmp_path / "BTCBUSD_PERP.csv").write_text(BINANCE_COIN)
+
+    run("import", str(tmp_path / "BTCBUSD_PERP.csv"), "--format", "binance-trades",
+        "--instrument", "BTCBUSD-PERP.BINANCE", "--to", str(tmp_path / "made"))  # fmt: skip
+
+    [trade] = ParquetDataCatalog(str(tmp_path / "made")).query(NautilusDataType.TradeTick)
+    assert str(trade.size) == "3"
 
 
 def test_an_inverse_contract_that_is_defined_is_read_in_contracts(tmp_path: Path) -> None:

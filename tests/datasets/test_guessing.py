@@ -250,7 +250,12 @@ def test_times_as_people_write_them_are_read(time: str, form: str, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("numbers", "asked"),
-    [(("42.283", "1.012"), True), (("145.123", "0"), False), (("42.283", "1.5"), False)],
+    [
+        (("42.283", "1.012"), True),
+        (("145.123", "0"), False),
+        (("42.283", "1.5"), False),
+        (("", ""), False),
+    ],
 )
 def test_three_digits_behind_every_point_may_be_thousands_beside_semicolons(
     numbers: tuple[str, str], tmp_path: Path, *, asked: bool
@@ -284,7 +289,9 @@ def test_whole_and_high_prices_of_a_stock_are_asked_about(tmp_path: Path) -> Non
              "America/New_York", "--set", "timestamp_marks=open", "--to", str(tmp_path / "made"),
              "--tick", "0.01"]  # fmt: skip
 
-    with pytest.raises(UsageError, match=r"1871500 are whole and high .* 'scale=\{\"prices\": "):
+    with pytest.raises(
+        UsageError, match=r"1871500 are whole and high .* 'scale=\{\"prices\": .* --currency"
+    ):
         CliRunner().invoke(data, words, catch_exceptions=False)
     scale = 'scale={"prices": "0.0001"}'
     CliRunner().invoke(data, [*words, "--set", scale], catch_exceptions=False)

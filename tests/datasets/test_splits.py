@@ -110,6 +110,12 @@ def test_three_shares_for_two_are_told_and_adjusted_as_a_fraction(tmp_path: Path
     assert found == ["100.00", "100.67", "99.33", "100.07", "1500"]
 
 
+def test_a_price_that_rises_by_half_is_no_split(tmp_path: Path) -> None:
+    text = THREE_FOR_TWO.replace("100.00,101.00,99.00,100.00", "225.00,226.00,224.00,225.00")
+
+    assert prepared(tmp_path, text).manifest.rows == 2
+
+
 def test_a_reverse_split_of_three_is_told_as_the_exact_fraction(tmp_path: Path) -> None:
     text = THREE_FOR_TWO.replace("100.00,101.00,99.00,100.00", "450.00,451.00,449.00,450.00")
 

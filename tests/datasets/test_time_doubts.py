@@ -209,3 +209,9 @@ def test_days_of_the_seventies_may_be_numbers(prepare_files: Prepare) -> None:
     }
     made = prepare_files("bars", raw, timestamp_format="s", bar="1-DAY-LAST")
     assert made.manifest.rows == 1
+
+
+def test_closes_of_sessions_of_the_seventies_may_be_numbers(prepare_files: Prepare) -> None:
+    raw: dict[str, str | bytes] = {"a.csv": "timestamp,price\n31683600,10\n31770000,11\n"}
+    made = prepare_files("instrument_closes", raw, timestamp_format="s")
+    assert made.manifest.rows == 2

@@ -201,12 +201,38 @@ def test_a_killed_append_changes_nothing_and_the_next_one_ends_as_if_it_had_not_
             else:
                 break
 
-    assert steps == 4, "a file, the quarantine, the parent's manifest, the manifest"
+    assert steps == 5, "a file, the same anew, the quarantine, the parent's manifest, the manifest"
     assert verify(growing.place).damages == ()
     whole = growing.on_disk({"a.csv": bars(1), **more}, **settings)
     assert grown.manifest.source["digest"] == whole.source["digest"]
     [entry] = grown.manifest.source["series"]
     assert (entry["rows"], list(entry["dropped"].values())) == (2, [1])
+
+
+def test_gc_leaves_what_an_append_takes_over_from_a_killed_one(
+    growing: Growing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growing.make({"a.csv": bars(1)})
+    clock = Clock()
+    move_servers_by(clock, monkeypatch)
+    replace = S3Folder.replace
+
+    def killed(*_: Any) -> str | None:
+        raise KeyboardInterrupt
+
+    def after_gc(place: S3Folder, name: str, content: bytes, version: str) -> str | None:
+        garbage(growing.place, delete=True)
+        return replace(place, name, content, version)
+
+    monkeypatch.setattr(S3Folder, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        growing.grow({"b.csv": bars(2)})
+    clock.now += DAY_AND_HOUR
+    monkeypatch.setattr(S3Folder, "replace", after_gc)
+
+    assert growing.grow({"b.csv": bars(2)}).rows == 1
+
+    assert verify(growing.place).damages == ()
 
 
 def test_an_object_that_no_manifest_names_is_not_replaced(growing: Growing) -> None:

@@ -235,17 +235,8 @@ def _put_in_place(
             # No two appends are made from the same files, and one that is repeated is.
             store.write(f"{name.removesuffix('.csv')}-{new.source['digest'][:12]}.csv", content)
             continue
-        if store.create(name, content) is not None or store.read(name) == content:
-            continue
-        if name in named or not store.has_file_locks:
-            when = "" if store.has_file_locks else " (once it is 24 hours old)"
-            raise DataError(
-                f"{store.url}/{name}: is there with other content and is left alone; if an append "
-                f"that was killed left it, remove it{when} with 'trading-runtime data gc "
-                f"{store.url} --delete', and append again"
-            )
-        # what a killed append left: no other process appends
-        store.write(name, content)
+        if store.create(name, content) is None:
+            _put_over(store, name, content, is_named=name in named)
     if new.parent != old.parent:
         store.write(f"{MANIFESTS_FOLDER}/{old.digest}.json", old.to_json().encode())
     stored, tables = new.to_store()
@@ -254,3 +245,17 @@ def _put_in_place(
     if store.replace(MANIFEST_NAME, stored.to_json().encode(), version) is None:
         raise DataError(f"{store.url}: was changed meanwhile; append again")
     return stored
+
+
+def _put_over(store: ObjectStore, name: str, content: bytes, *, is_named: bool) -> None:
+    """Write a file that is there; raises ``DataError`` when it may be that of another append."""
+    if store.read(name) != content and (is_named or not store.has_file_locks):
+        when = "" if store.has_file_locks else " (once it is 24 hours old)"
+        raise DataError(
+            f"{store.url}/{name}: is there with other content and is left alone; if an append "
+            f"that was killed left it, remove it{when} with 'trading-runtime data gc "
+            f"{store.url} --delete', and append again"
+        )
+    if not is_named:
+        # A killed append left it. Even the same content is written: 'data gc' removes what is old.
+        store.write(name, content)

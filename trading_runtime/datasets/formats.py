@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.resources
+import re
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter
 
 from trading_runtime.config.fields import Model
 from trading_runtime.config.messages import nearest
@@ -15,6 +16,14 @@ from trading_runtime.datasets.settings_files import checked, read_settings
 from trading_runtime.errors import UsageError
 
 _SUFFIXES = (".json", ".yaml", ".yml")
+
+
+def _check_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is not a regular expression: {error}") from error
+    return text
 
 
 class Format(Model):
@@ -29,7 +38,7 @@ class Format(Model):
     """What an import says about the numbers in the files."""
     note_of_perpetuals: str | None = None
     """What an import says about a perpetual that it creates."""
-    inverse: str | None = None
+    inverse: Annotated[str, AfterValidator(_check_pattern)] | None = None
     """A regular expression that finds in a file's name the symbol of an inverse contract, whose
     sizes are contracts of USD."""
     width: int | None = None

@@ -401,7 +401,8 @@ def _number_format(numbers: list[str], prices: list[str], found: Guess) -> Numbe
     """Find out what separates decimals and thousands."""
     grouped = next((text for text in numbers if _GROUPED.fullmatch(text)), None)
     written = [text for text in numbers if text]
-    if found.series.get("separator") == ";" and all(map(_THREE_DIGITS.fullmatch, written)):
+    may_be_grouped = bool(written) and all(map(_THREE_DIGITS.fullmatch, written))
+    if may_be_grouped and found.series.get("separator") == ";":
         found.series["decimal"] = ASKED
         found.asks.append(("decimal", f"whether {written[0]!r} is a fraction or thousands"))
         return NumberFormat()

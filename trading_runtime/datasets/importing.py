@@ -173,7 +173,10 @@ def _refuse_inverse(form: Format, loaded: LoadedPreparation, options: ImportOpti
     ]
     names = [(file.member or str(file.path)).rpartition("/")[2] for file in files]
     symbol = (options.symbol or options.instrument.rpartition(".")[0]).replace("-PERP", "_PERP")
-    inverse = next((name for name in (*names, symbol) if re.search(form.inverse, name)), None)
+    inverse = next(
+        (name for name in (*names, symbol) if re.search(form.inverse, name) and _is_in_usd(name)),
+        None,
+    )
     if inverse is not None:
         raise UsageError(
             f"{inverse}: is of an inverse contract, whose sizes are contracts of USD, and "
@@ -181,6 +184,11 @@ def _refuse_inverse(form: Format, loaded: LoadedPreparation, options: ImportOpti
             "multiplier and settlement currency, with --instruments FILE ('data instruments "
             "--from' an answer of the exchange makes one)"
         )
+
+
+def _is_in_usd(name: str) -> bool:
+    """Tell whether a name that has USD in it is not that of a pair in BUSD or TUSD."""
+    return {quote for _, quote in pairs_in(name)} <= {"USD"}
 
 
 def _document(form: Format, paths: Sequence[str], options: ImportOptions) -> dict[str, Any]:
@@ -346,13 +354,16 @@ def _refuse_whole_prices(loaded: LoadedPreparation) -> None:
         if not names or series.scale is not None:
             continue
         file = find_files(loaded.inputs(series))[0]
-        raw = next(iter(file.blocks({name: roles[name] for name in names})), pl.DataFrame())
-        texts = pl.concat([raw[name].cast(pl.String) for name in names]) if raw.height else None
-        if texts is not None and texts.str.contains(_WHOLE_AND_HIGH).all():
+        raw = next(iter(file.blocks({name: roles[name] for name in names})), None)
+        if raw is None:
+            continue
+        texts = pl.concat([raw[name].cast(pl.String) for name in names]).drop_nulls()
+        if len(texts) and texts.str.contains(_WHOLE_AND_HIGH).all():
             raise UsageError(
                 f"{file.name}: prices such as {texts[0]} are whole and high for a stock in USD; "
                 'give --set \'scale={"prices": "0.0001"}\' for LEAN\'s ten-thousandths, '
-                '"1e-9" for Databento\'s billionths, "1" when they are right'
+                '"1e-9" for Databento\'s billionths, "1" when they are right, or --currency when '
+                "they are not in USD"
             )
 
 

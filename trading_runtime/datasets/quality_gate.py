@@ -98,11 +98,12 @@ class QualityGate:
         series: Series,
         before: Callable[[int, int], Standing] | None = None,
         has_rows: Callable[[int, int], bool] = lambda _first, _end: False,
+        known_until: int = 0,
     ) -> None:
         """``before`` returns what the dataset has of a day that begins at an instant, up to a row.
 
         Its arguments are the row's time and that instant. ``has_rows`` tells whether the dataset
-        has rows from one instant to before another.
+        has rows from one instant to before another, and ``known_until`` is the time of its last.
         """
         self.quarantined: list[ExcludedDay] = []
         self.torn: list[TornDay] = []
@@ -114,6 +115,7 @@ class QualityGate:
         self._kind: str = series.type
         self._before = before
         self._has_rows = has_rows
+        self._known_until = known_until
         self._standing = Standing(0, None, None)
         self._last_price: float | None = None
 
@@ -145,18 +147,20 @@ class QualityGate:
         reasons = list(self._reasons(rows, prices))
         self._standing = Standing(0, None, None)
         text, first = format_instant(day * DAY)[:10], int(rows["ts"][0])
+        since = day * DAY + _shift(self._series)
         if not reasons:
             self.admitted[text] = first
-            if prices is not None:
-                self._last_price = float(prices[-1])
-            yield rows
+        elif not self._has_rows(since, since + DAY):
+            excluded = ExcludedDay(text, rows.height, tuple(reasons), instant_text(first))
+            self.quarantined.append(excluded)
             return
-        since = day * DAY + _shift(self._series)
-        if self._has_rows(since, since + DAY):
+        elif int(rows["ts"][-1]) > self._known_until:
             self.torn.append(TornDay(text, tuple(reasons), rows))
             return
-        excluded = ExcludedDay(text, rows.height, tuple(reasons), instant_text(first))
-        self.quarantined.append(excluded)
+        # A part of a day that the dataset has is compared with what is there.
+        if prices is not None:
+            self._last_price = float(prices[-1])
+        yield rows
 
     def _reasons(self, rows: pl.DataFrame, prices: pl.Series | None) -> Iterator[str]:
         gate = self._gate

@@ -155,14 +155,13 @@ def _gate(source: SeriesSource, stored: StoredRows | None) -> QualityGate | None
     if stored is None:
         return QualityGate(source.series.gate, source.series)
     before = partial(_standing, source, stored)
-    return QualityGate(source.series.gate, source.series, before, stored.has_rows)
+    return QualityGate(source.series.gate, source.series, before, stored.has_rows, stored.last)
 
 
 def _refuse_torn(gate: QualityGate, stored: StoredRows, problems: RowProblems) -> None:
     """Record days whose first rows are in the dataset, and that fail the gate as a whole."""
     for torn in gate.torn:
-        new = torn.rows.filter(pl.col("ts") > stored.last)
-        row = (new if new.height else torn.rows).head(1)
+        row = torn.rows.filter(pl.col("ts") > stored.last).head(1)
         problems.add(
             "torn day", int(row["file"][0]), row["row"],
             f"with the rows from here on, {torn.day} fails the quality gate "

@@ -156,8 +156,9 @@ class SeriesSettings(Model):
     report_gaps_above: Duration | None = None
     """Gaps without rows longer than this are reported: by default one bar, for ticks 1h."""
     unusual_times: Literal["refuse", "accept"] = "refuse"
-    """What to do with times that look misread: before 1970-02-01 or after next year, day and month
-    exchanged, bars too far apart for their length, working days that close as they begin."""
+    """What to do with times that look misread: before 1970-02-01 (before 1993 if they are numbers
+    and rows are closer than a day) or after next year, day and month exchanged, bars too far apart
+    for their length, working days that close as they begin."""
     mixed_symbols: Literal["refuse", "accept"] = "refuse"
     """What to do when a symbol column (``symbol``, ``ticker``, ...) contains several symbols, or
     when it or the name of a file says another instrument."""

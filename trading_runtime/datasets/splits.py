@@ -83,7 +83,8 @@ def looks_split(opens: pl.Series, closes: pl.Series) -> tuple[pl.Series, str]:
     is_whole = nearest.is_between(_LEAST_RATIO, _GREATEST_RATIO) & (
         (whole / nearest - 1).abs() < _CLOSE_TO_A_RATIO
     )
-    is_three_for_two = (whole / float(_THREE_FOR_TWO) - 1).abs() < _CLOSE_TO_THREE_FOR_TWO
+    # Not the other way round: hardly any company makes two shares of three.
+    is_three_for_two = (ratios / float(_THREE_FOR_TWO) - 1).abs() < _CLOSE_TO_THREE_FOR_TWO
     wrong = (is_whole | is_three_for_two).fill_null(value=False)
     if not wrong.any():
         return wrong, ""

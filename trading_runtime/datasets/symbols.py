@@ -24,7 +24,6 @@ _CERTAIN_NAMES = ("SYMBOL", "TICKER", "INSTRUMENT", "INST", "INSTID", "INSTRUMEN
 """Columns, as ``_plain`` has them, that name what the row is of, and not its venue or number."""
 _STOCK_FILE = re.compile(r"([a-z0-9.-]+)(?:_[a-z]{2}_[dwm]\.csv|\.[a-z]{2}\.txt)")
 """The names of Stooq's files: ``aapl_us_d.csv``, ``aapl.us.txt``."""
-
 _NO_TICKERS = frozenset({
     "all", "bars", "candles", "daily", "data", "download", "export", "file", "history", "index",
     "market", "my", "new", "old", "ohlc", "ohlcv", "price", "prices", "quotes", "raw", "sample",

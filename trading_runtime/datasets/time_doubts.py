@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from trading_runtime.datasets.custom_rows import SET_DELAY
-from trading_runtime.datasets.data_file import BarSeries, CustomSeries
+from trading_runtime.datasets.data_file import BarSeries, CloseSeries, CustomSeries
 from trading_runtime.datasets.row_checks import shown
 from trading_runtime.datasets.time_columns import TimeFault, read_times, with_and_without_offset
 from trading_runtime.datasets.time_formats import EPOCH, EPOCH_DIGITS, ISO, exchanged_pattern
@@ -36,7 +36,7 @@ _TIMES_AS_LONG = 3
 def first_usual_day(series: Series, *, has_days: bool) -> str:
     """Return the first day of usual times; ``has_days`` for bars of a day or longer."""
     is_number = series.timestamp_format == EPOCH or series.timestamp_format in EPOCH_DIGITS
-    if is_number and not has_days and not isinstance(series, CustomSeries):
+    if is_number and not has_days and not isinstance(series, CloseSeries | CustomSeries):
         return _FIRST_WITHIN_DAYS
     return _FIRST
 
