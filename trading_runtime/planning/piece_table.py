@@ -115,7 +115,11 @@ class PieceTable:
 
     @classmethod
     def of(cls, frame: pl.DataFrame, chosen: Sequence[SeriesTotals]) -> PieceTable:
-        """Return the table of the row groups in ``frame``: those of the series, in their order."""
+        """Return the table of the row groups in ``frame``: those of the series, in their order.
+
+        Raises ``ValueError`` when there are others, or the series are not sorted by type and
+        identifier: a row group belongs to a series by its place.
+        """
         import polars as pl
 
         if not _is_in_order(frame):
@@ -125,6 +129,8 @@ class PieceTable:
         ends = [*firsts, frame.height]
         found = dict(zip(keys, itertools.starmap(range, itertools.pairwise(ends)), strict=True))
         places = [found.get(item.key, range(0)) for item in chosen]
+        if [place.start for place in places if place] != firsts.to_list():
+            raise ValueError("the row groups are not those of the series, in their order")
         series = pl.DataFrame(
             [
                 # A funding rate that is sent at the end of a window belongs to it, too.
