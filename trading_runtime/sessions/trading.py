@@ -114,7 +114,6 @@ class Trading:
     """Orders that the strategy asked to cancel, and whose cancellations waited at the halt."""
     _turns: LoopTurns = field(default_factory=LoopTurns)
     _beaten: float = field(default_factory=time.monotonic)
-    _recordings: int = 0
     _kept: int = -1
     _cancelled: float = float("-inf")
     """When orders that open were last cancelled, while only such go out that reduce."""
@@ -503,9 +502,8 @@ class Trading:
         node = self.node
         if isinstance(self.replay, ArrivingData) and self.replay.recorder is not None:
             self.replay.count()
-            self._recordings += 1  # each is stored, whereas of tables only the newest are
-            name = f"recording {self._recordings}"
-            self.storage.outbox.put(name, self.replay.recorder.taken(), beside=True)
+            self.replay.recorder.take()
+            self.storage.outbox.put("rows", self.replay.recorder.write, beside=True)
         equity = None
         with contextlib.suppress(DataError):
             equity = f"{node.equity().equity:f}"
