@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.collector import start_collecting
 from trading_runtime.engine.live.arriving import ArrivingData
-from trading_runtime.engine.live.resting import in_order
+from trading_runtime.engine.live.resting import ended_since, in_order
 from trading_runtime.engine.live.venue_node import VenueNode
 from trading_runtime.engine.strategy.guard_state import KILL_REASON
 from trading_runtime.errors import (
@@ -308,19 +308,19 @@ class Trading:
             )
             self.reasons.note(Ending.of(DataError(message)))
             return False
-        for order in in_order(state.orders):
-            expires = None if order.terms is None else order.terms.expire_time
-            if expires is not None and expires <= time.time_ns():
-                self.records.write(events.OrderEnded(order_id=order.order_id, how="expired"))
-            else:
-                self.node.restore_order(order)
+        ended = ended_since(state.orders, time.time_ns())
+        for order_id, how in ended.items():
+            self.records.write(events.OrderEnded(order_id=order_id, how=how))
+        resting = [order for order in state.orders if order.order_id not in ended]
+        for order in in_order(resting):
+            self.node.restore_order(order)
         await self._settled(lambda: self.node.is_quiet)
         if state.positions or state.orders:
             self.records.write(
                 events.AccountRestored(
                     session=state.session,
                     positions=[f"{item.instrument} {item.quantity}" for item in state.positions],
-                    orders=[item.order_id for item in state.orders],
+                    orders=[item.order_id for item in resting],
                 )
             )
         return True
