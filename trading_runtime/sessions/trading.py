@@ -74,8 +74,8 @@ _MINUTE = 60 * _SECOND
 def left_advice(left: Sequence[str]) -> str:
     """Return what to do about orders and positions that the end of a session has left."""
     return (
-        f"left open at the venue: {', '.join(left)}; it did not answer in time: look there, or "
-        "start again, since the next session takes them up"
+        f"left open at the venue: {', '.join(left)}; look there, or start again, since the next "
+        "session takes them up"
     )
 
 
@@ -416,8 +416,8 @@ class Trading:
             node.halt(_STOPPED)
         await self._settled(lambda: node.is_quiet)
         if isinstance(ending.error, LeaseLostError):
-            # Another session is in charge of the account.
-            self._report_left(node.left_of(asked), [])
+            # Another session may be in charge of the account, so nothing is cancelled.
+            self._report_left([item.client_order_id for item in node.left] if at_venue else [], [])
             return
         # From here on another may be in charge; and what cannot be written down is not sent.
         with contextlib.suppress(LeaseLostError, StorageError):
