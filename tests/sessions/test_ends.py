@@ -47,14 +47,17 @@ def test_a_terminal_that_is_closed_stops_a_session_as_a_signal_does(live: LiveSe
     assert live.metadata()["status"] == "stopped"
 
 
-def test_another_sigterm_does_not_keep_an_end_from_being_stored(live: LiveSession) -> None:
+@pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT])
+def test_another_signal_does_not_keep_an_end_from_being_stored(
+    live: LiveSession, again: signal.Signals
+) -> None:
     process = live.connect()
     live.order("buy 0.010")
     live.wait_for("order_filled", process)
     process.send_signal(signal.SIGTERM)
     live.wait_for("session_stopped", process)
     while process.poll() is None:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(again)
         time.sleep(0.005)
     code, text = ended(process)
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -447,8 +448,11 @@ class Session:
         with cut as window:
             plan = window.plan
             tables = self._node.tables(window.partition.end)
+        import polars as pl  # noqa: F401 - once imported, it takes SIGINT for itself
+
             counts: dict[str, Any] = {
                 "rows": window.slice.rows,
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
                 "observed": window.slice.observed,
                 "warmup_rows": 0,
                 "warmup_short": False,
