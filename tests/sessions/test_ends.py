@@ -114,3 +114,27 @@ def test_a_stop_in_a_pause_sends_nothing_before_it_is_over(live: LiveSession) ->
     assert live.protocol.hasty == []
     assert live.exchange.open_orders == []
     assert live.exchange.positions[SYMBOL] == Decimal("0.010")
+
+
+NEVER_MADE = """
+import time
+from nautilus_trader.trading import Strategy, StrategyConfig
+
+class NeverMade(Strategy):
+    def __init__(self, config: StrategyConfig) -> None:
+        super().__init__(config)
+        while True:
+            time.sleep(0.05)
+"""
+
+
+def test_a_strategy_that_is_never_made_ends_the_process(live: LiveSession) -> None:
+    (live.folder / "never_made.py").write_text(NEVER_MADE)
+    live.change("trading_runtime.sessions.session", _MAKING_SECONDS=1.0)
+    live.write(strategy={"path": "never_made.py:NeverMade", "config": {}}, limits={"blocked": "1s"})
+    code, text = ended(live.start())
+
+    assert code == 9, text
+    assert "longer than limits.blocked (1s)" in text
+    assert [item["kind"] for item in live.events("run_failed")] == ["timeout"]
+    assert live.command("runs", "check", "one").returncode == 0

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import threading
 import time
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -140,7 +139,8 @@ class Trading:
             leaving.callback(turning.cancel)
             leaving.enter_context(self._signals(asyncio.get_running_loop()))
             leaving.enter_context(self.storage.working())
-            leaving.enter_context(self._watchdog())
+            longest = parse_duration(self.deployment.limits.blocked) / _SECOND
+            leaving.enter_context(self._turns.watched(longest, self.on_blocked))
             if health.port is not None:
                 server = HealthServer(self._health, self._turns.silent)
                 port = leaving.enter_context(server.serving(health.host, health.port))
@@ -197,25 +197,6 @@ class Trading:
                 loop.remove_signal_handler(number)
                 # It ends already: another signal must not keep what it leaves from being stored.
                 signal.signal(number, signal.SIG_IGN)
-
-    @contextlib.contextmanager
-    def _watchdog(self) -> Iterator[None]:
-        """Notice from another thread, which reads nothing of the node, that the loop is stuck."""
-        longest = parse_duration(self.deployment.limits.blocked) / _SECOND
-        ended = threading.Event()
-
-        def watch() -> None:
-            while not ended.wait(min(longest / 4, 1.0)):
-                if (waited := self._turns.waited()) > longest:
-                    self.on_blocked(waited)
-
-        thread = threading.Thread(target=watch, name="watchdog", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
 
     async def _connect(self, running: asyncio.Future[None]) -> bool:
         """Wait until a mark comes through the node, then restore what the account holds."""
