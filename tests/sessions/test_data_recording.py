@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -14,16 +16,18 @@ import pytest
 
 from tests.sessions.live_session import INSTRUMENT, SYMBOL, LiveSession
 from tests.sessions.small_session import PATIENCE_SECONDS, ended
+from tests.sessions.test_watching import quote
 from tests.small_experiment import ROOT
 from trading_runtime.datasets.manifest import load_manifest
 from trading_runtime.datasets.verify import verify
+from trading_runtime.engine.live.recorder import Recorder
+from trading_runtime.errors import StorageError
 from trading_runtime.operations.stand_in.binance import BinanceProtocol
 from trading_runtime.operations.stand_in.exchange import Exchange
 from trading_runtime.operations.stand_in.serving import StandInVenue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 SIMULATED = {
@@ -176,3 +180,23 @@ def test_data_of_binance_is_recorded_by_the_engines_adapter(live: LiveSession) -
         "quotes",
         "trades",
     }
+
+
+def test_rows_that_wait_for_a_slow_or_full_disk_are_written_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    recorder = Recorder(tmp_path)
+    for instant in (1, 2, 3):
+        recorder.add("quotes", INSTRUMENT, quote(INSTRUMENT, instant, instant))
+        recorder.take()
+    with monkeypatch.context() as failing:
+        failing.setattr(Path, "replace", full)
+        with pytest.raises(StorageError, match="No space left"):
+            recorder.write()
+    assert recorder.rows == rows_in_files(tmp_path, "quotes") == 0
+    recorder.flush(whole=True)
+
+    assert recorder.rows == rows_in_files(tmp_path, "quotes") == 3

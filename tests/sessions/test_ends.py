@@ -47,14 +47,17 @@ def test_a_terminal_that_is_closed_stops_a_session_as_a_signal_does(live: LiveSe
     assert live.metadata()["status"] == "stopped"
 
 
-def test_another_sigterm_does_not_keep_an_end_from_being_stored(live: LiveSession) -> None:
+@pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT])
+def test_another_signal_does_not_keep_an_end_from_being_stored(
+    live: LiveSession, again: signal.Signals
+) -> None:
     process = live.connect()
     live.order("buy 0.010")
     live.wait_for("order_filled", process)
     process.send_signal(signal.SIGTERM)
     live.wait_for("session_stopped", process)
     while process.poll() is None:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(again)
         time.sleep(0.005)
     code, text = ended(process)
 
@@ -111,3 +114,27 @@ def test_a_stop_in_a_pause_sends_nothing_before_it_is_over(live: LiveSession) ->
     assert live.protocol.hasty == []
     assert live.exchange.open_orders == []
     assert live.exchange.positions[SYMBOL] == Decimal("0.010")
+
+
+NEVER_MADE = """
+import time
+from nautilus_trader.trading import Strategy, StrategyConfig
+
+class NeverMade(Strategy):
+    def __init__(self, config: StrategyConfig) -> None:
+        super().__init__(config)
+        while True:
+            time.sleep(0.05)
+"""
+
+
+def test_a_strategy_that_is_never_made_ends_the_process(live: LiveSession) -> None:
+    (live.folder / "never_made.py").write_text(NEVER_MADE)
+    live.change("trading_runtime.sessions.session", _MAKING_SECONDS=1.0)
+    live.write(strategy={"path": "never_made.py:NeverMade", "config": {}}, limits={"blocked": "1s"})
+    code, text = ended(live.start())
+
+    assert code == 9, text
+    assert "longer than limits.blocked (1s)" in text
+    assert [item["kind"] for item in live.events("run_failed")] == ["timeout"]
+    assert live.command("runs", "check", "one").returncode == 0

@@ -578,6 +578,23 @@ def test_a_session_that_lost_its_lease_sends_nothing_more(live: LiveSession) -> 
     assert live.accepted == []
 
 
+def test_a_session_whose_accounts_are_gone_tells_what_it_leaves_at_the_venue(
+    live: LiveSession,
+) -> None:
+    process = live.connect()
+    live.order("rest 0.020 40000.0")
+    live.wait_for("order_accepted", process)
+    (live.results / "accounts").rename(live.results / "away")
+    code, text = ended(process)
+    [left] = live.events("orders_left")
+
+    assert code == 75, text
+    assert "is gone: another session may take it" in text
+    assert f"warning: left open at the venue: {live.accepted[0]}; look there" in text
+    assert left["orders"] == live.accepted
+    assert [order.link_id for order in live.exchange.open_orders] == live.accepted
+
+
 def test_a_deaf_venue_does_not_keep_a_session_from_ending(live: LiveSession) -> None:
     process = live.connect()
     live.order("rest 0.020 40000.0")
@@ -587,7 +604,7 @@ def test_a_deaf_venue_does_not_keep_a_session_from_ending(live: LiveSession) -> 
     [left] = live.events("orders_left")
 
     assert code == 75, text
-    assert f"error: left open at the venue: {live.accepted[0]}; it did not answer in time" in text
+    assert f"error: left open at the venue: {live.accepted[0]}; look there" in text
     assert left["orders"] == live.accepted
 
 

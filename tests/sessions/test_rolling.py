@@ -75,6 +75,12 @@ def test_orders_that_wait_for_a_fill_or_a_trigger_are_kept_before_the_venue_acce
             "quantity": "1", "price": "9", "time_in_force": "GTC", "terms": terms,
         }  # fmt: skip
 
+    filled = {
+        "at": "2024-01-02T00:00:00Z", "order_id": "triggered", "trade_id": "1",
+        "instrument": "A.XNAS", "side": "BUY", "quantity": "1", "price": "9", "fee": "0 USD",
+        "liquidity": "TAKER",
+    }  # fmt: skip
+
     entries = journal(
         sent("entry", contingency_type="OTO", linked_order_ids=["stop"]),
         sent("stop", parent_order_id="entry"),
@@ -83,9 +89,12 @@ def test_orders_that_wait_for_a_fill_or_a_trigger_are_kept_before_the_venue_acce
         sent("denied", emulation_trigger="LAST_PRICE"),
         sent("alone", parent_order_id="denied"),
         sent("lost", post_only=True),
+        sent("triggered", emulation_trigger="LAST_PRICE"),
         ("order_accepted", {"order_id": "entry"}),
         ("order_ended", {"order_id": "gone", "how": "canceled"}),
         ("order_denied", {"order_id": "denied", "rule": "engine", "message": "no"}),
+        ("order_filled", filled),
+        ("order_updated", {"order_id": "late", "price": "8"}),
     )
 
     rolled = rolled_forward(state_with(), entries, {SHARE.id: SHARE}, is_cash=False)
@@ -95,3 +104,4 @@ def test_orders_that_wait_for_a_fill_or_a_trigger_are_kept_before_the_venue_acce
         ("stop", OrderTerms(parent_order_id="entry")),
         ("late", OrderTerms(emulation_trigger="LAST_PRICE")),
     ]
+    assert [order.price for order in rolled.orders] == ["9", "9", "8"]

@@ -335,6 +335,6 @@ def test_an_order_whose_cancellation_does_not_reach_the_venue_is_told_at_the_end
     [left] = live.events("orders_left")
 
     assert code == 75, text
-    assert f"error: left open at the venue: {wanted}; it did not answer in time" in text
+    assert f"error: left open at the venue: {wanted}; look there" in text
     assert left == {"orders": [wanted], "positions": []}
     assert live.metadata()["status"] == "stopped"

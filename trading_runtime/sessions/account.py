@@ -135,15 +135,20 @@ class _Lease:
 
     def check(self, now: float) -> None:
         """Raise ``LeaseLostError`` when another session has it; renew it when that is due."""
-        if now - self._renewed > _RENEW_SECONDS:
+        if self._expires and now - self._renewed > _RENEW_SECONDS:
             content = self._content(_LEASE_SECONDS)
             version = self._brief.replace(self._name, content, self._version)
             if version is not None:
                 self._renewed, self._version = now, version
                 return
         there = read_lease(self._brief, self._name)
-        if there is None or not self._is_ours(there[0]):
-            taker = None if there is None else there[0].session
+        if there is None:
+            raise LeaseLostError(
+                f"the lease on the account of {self.place!r} is gone: another session may take it, "
+                "and this one sends nothing more"
+            )
+        if not self._is_ours(there[0]):
+            taker = there[0].session
             raise LeaseLostError(
                 f"session {taker!r} has taken the account of {self.place!r}: this one sends "
                 "nothing more"

@@ -58,6 +58,24 @@ class LoopTurns:
         self._seen, self._looked = self._last, now
         return self._waited
 
+    @contextlib.contextmanager
+    def watched(self, longest: float, on_blocked: Callable[[float], None]) -> Iterator[None]:
+        """Call ``on_blocked`` from another thread once it has not turned for so many seconds."""
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(min(longest / 4, 1.0)):
+                if (waited := self.waited()) > longest:
+                    on_blocked(waited)
+
+        thread = threading.Thread(target=watch, name="watchdog", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
 
 class Health(NamedTuple):
     """The health of a session."""

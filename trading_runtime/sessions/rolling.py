@@ -98,8 +98,9 @@ class _Books:
             if order := self._sent.pop(accepted.order_id, None):
                 self._orders[order.order_id] = order
         elif updated := entry.as_event(events.OrderUpdated):
-            if order := self._orders.get(updated.order_id):
-                self._orders[order.order_id] = replace(
+            orders = self._sent if updated.order_id in self._sent else self._orders
+            if order := orders.get(updated.order_id):
+                orders[order.order_id] = replace(
                     order,
                     quantity=self._left_of(updated) or order.quantity,
                     price=updated.price or order.price,
@@ -167,6 +168,7 @@ class _Books:
 
     def _reduce_order(self, order_id: str, quantity: Decimal) -> None:
         self._filled[order_id] += quantity
+        self._sent.pop(order_id, None)  # one that was triggered may be filled unannounced
         order = self._orders.get(order_id)
         if order is None:
             return

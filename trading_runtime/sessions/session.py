@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -47,6 +48,7 @@ from trading_runtime.runs.rates import write_metrics
 from trading_runtime.runs.run_events import breakdown, completion
 from trading_runtime.sessions.account import SessionAccount
 from trading_runtime.sessions.event_loop import PromptLoop
+from trading_runtime.sessions.health import LoopTurns
 from trading_runtime.sessions.origin import check_origin
 from trading_runtime.sessions.preparation import arrived_window, copied_window, cut_window
 from trading_runtime.sessions.recording import SessionRecords
@@ -55,7 +57,7 @@ from trading_runtime.sessions.starting import check_start, venue_account
 from trading_runtime.sessions.trading import FAILED_REASON, Trading
 from trading_runtime.storage.files import write_file
 from trading_runtime.storage.scratch import remove_abandoned_scratch
-from trading_runtime.units import day_of
+from trading_runtime.units import day_of, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,6 +77,9 @@ if TYPE_CHECKING:
     from trading_runtime.sessions.preparation import PreparedSession, SessionWindow
 
 _MICROSECOND = 1_000
+_SECOND = 1_000_000_000
+_MAKING_SECONDS = 30.0
+"""How long a node may take to be made, even if ``limits.blocked`` is shorter."""
 _LAST_SECONDS = 20.0
 """How long a process whose loop is stuck may store what it has."""
 
@@ -363,9 +368,12 @@ class Session:
         saved = None if carried is None else carried.saved
         inputs, replay = self._window.inputs, self._replay
         execution = self.prepared.deployment.execution
-        if isinstance(execution, AdapterExecution) and isinstance(replay, ArrivingData):
-            return VenueNode(inputs, loaded, replay, self._records, execution, saved)
-        return PaperNode(inputs, loaded, replay, self._records, balances, saved)
+        longest = parse_duration(self.prepared.deployment.limits.blocked) / _SECOND
+        # There is no loop yet that would look at the kill switch.
+        with LoopTurns().watched(max(longest, _MAKING_SECONDS), self._end_stuck):
+            if isinstance(execution, AdapterExecution) and isinstance(replay, ArrivingData):
+                return VenueNode(inputs, loaded, replay, self._records, execution, saved)
+            return PaperNode(inputs, loaded, replay, self._records, balances, saved)
 
     def _flush(self) -> Callable[[], None]:
         """Return what stores the tables as they are now, so that they survive a killed session."""
@@ -391,9 +399,15 @@ class Session:
         """End the process from the watchdog's thread, whether the event loop comes back or not."""
         guard = self._node.guard
         guard.halt_reason, guard.halted = FAILED_REASON.format(kind=Kind.TIMEOUT), True
+        self._end_stuck(seconds, self._trading.storage.outbox.wait)
+
+    def _end_stuck(
+        self, seconds: float, wait: Callable[[float], None] = lambda _seconds: None
+    ) -> None:
+        """Store what is known, and end the process; ``wait`` waits for what is being stored."""
         blocked = self.prepared.deployment.limits.blocked
         message = (
-            f"a callback of the strategy, or a read of the storage, has run for {seconds:.0f} s, "
+            f"the strategy, or a read of the storage, has not returned for {seconds:.0f} s, "
             f"longer than limits.blocked ({blocked}): no signal and no kill switch would reach it"
         )
         is_stored = threading.Event()
@@ -401,7 +415,7 @@ class Session:
         def store_what_is_known() -> None:
             with contextlib.suppress(TradingRuntimeError):
                 self._seal_blocked(message)
-                self._trading.storage.outbox.wait(_LAST_SECONDS)
+                wait(_LAST_SECONDS)
                 self._opened.gather()
                 self._metadata.seal()
                 self._opened.publish_all()
@@ -434,8 +448,11 @@ class Session:
 
     def _left(self, carried: AccountState | None, started: float) -> RunResult:
         """Store the session's outcome as the result of its one task; return the run's result."""
+        import polars as pl  # noqa: F401 - once imported, it takes SIGINT for itself
+
         from trading_runtime.results.artifacts import result_files, task_summary
 
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         prepared, replay = self.prepared, self._replay
         cut: AbstractContextManager[SessionWindow]
         if isinstance(replay, ArrivingData):

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import threading
 import time
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.collector import start_collecting
 from trading_runtime.engine.live.arriving import ArrivingData
-from trading_runtime.engine.live.resting import in_order
+from trading_runtime.engine.live.resting import ended_since, in_order
 from trading_runtime.engine.live.venue_node import VenueNode
 from trading_runtime.engine.strategy.guard_state import KILL_REASON
 from trading_runtime.errors import (
@@ -74,8 +73,8 @@ _MINUTE = 60 * _SECOND
 def left_advice(left: Sequence[str]) -> str:
     """Return what to do about orders and positions that the end of a session has left."""
     return (
-        f"left open at the venue: {', '.join(left)}; it did not answer in time: look there, or "
-        "start again, since the next session takes them up"
+        f"left open at the venue: {', '.join(left)}; look there, or start again, since the next "
+        "session takes them up"
     )
 
 
@@ -114,7 +113,6 @@ class Trading:
     """Orders that the strategy asked to cancel, and whose cancellations waited at the halt."""
     _turns: LoopTurns = field(default_factory=LoopTurns)
     _beaten: float = field(default_factory=time.monotonic)
-    _recordings: int = 0
     _kept: int = -1
     _cancelled: float = float("-inf")
     """When orders that open were last cancelled, while only such go out that reduce."""
@@ -141,7 +139,8 @@ class Trading:
             leaving.callback(turning.cancel)
             leaving.enter_context(self._signals(asyncio.get_running_loop()))
             leaving.enter_context(self.storage.working())
-            leaving.enter_context(self._watchdog())
+            longest = parse_duration(self.deployment.limits.blocked) / _SECOND
+            leaving.enter_context(self._turns.watched(longest, self.on_blocked))
             if health.port is not None:
                 server = HealthServer(self._health, self._turns.silent)
                 port = leaving.enter_context(server.serving(health.host, health.port))
@@ -198,25 +197,6 @@ class Trading:
                 loop.remove_signal_handler(number)
                 # It ends already: another signal must not keep what it leaves from being stored.
                 signal.signal(number, signal.SIG_IGN)
-
-    @contextlib.contextmanager
-    def _watchdog(self) -> Iterator[None]:
-        """Notice from another thread, which reads nothing of the node, that the loop is stuck."""
-        longest = parse_duration(self.deployment.limits.blocked) / _SECOND
-        ended = threading.Event()
-
-        def watch() -> None:
-            while not ended.wait(min(longest / 4, 1.0)):
-                if (waited := self._turns.waited()) > longest:
-                    self.on_blocked(waited)
-
-        thread = threading.Thread(target=watch, name="watchdog", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
 
     async def _connect(self, running: asyncio.Future[None]) -> bool:
         """Wait until a mark comes through the node, then restore what the account holds."""
@@ -309,19 +289,19 @@ class Trading:
             )
             self.reasons.note(Ending.of(DataError(message)))
             return False
-        for order in in_order(state.orders):
-            expires = None if order.terms is None else order.terms.expire_time
-            if expires is not None and expires <= time.time_ns():
-                self.records.write(events.OrderEnded(order_id=order.order_id, how="expired"))
-            else:
-                self.node.restore_order(order)
+        ended = ended_since(state.orders, time.time_ns())
+        for order_id, how in ended.items():
+            self.records.write(events.OrderEnded(order_id=order_id, how=how))
+        resting = [order for order in state.orders if order.order_id not in ended]
+        for order in in_order(resting):
+            self.node.restore_order(order)
         await self._settled(lambda: self.node.is_quiet)
         if state.positions or state.orders:
             self.records.write(
                 events.AccountRestored(
                     session=state.session,
                     positions=[f"{item.instrument} {item.quantity}" for item in state.positions],
-                    orders=[item.order_id for item in state.orders],
+                    orders=[item.order_id for item in resting],
                 )
             )
         return True
@@ -417,8 +397,8 @@ class Trading:
             node.halt(_STOPPED)
         await self._settled(lambda: node.is_quiet)
         if isinstance(ending.error, LeaseLostError):
-            # Another session is in charge of the account.
-            self._report_left(node.left_of(asked), [])
+            # Another session may be in charge of the account, so nothing is cancelled.
+            self._report_left([item.client_order_id for item in node.left] if at_venue else [], [])
             return
         # From here on another may be in charge; and what cannot be written down is not sent.
         with contextlib.suppress(LeaseLostError, StorageError):
@@ -503,9 +483,8 @@ class Trading:
         node = self.node
         if isinstance(self.replay, ArrivingData) and self.replay.recorder is not None:
             self.replay.count()
-            self._recordings += 1  # each is stored, whereas of tables only the newest are
-            name = f"recording {self._recordings}"
-            self.storage.outbox.put(name, self.replay.recorder.taken(), beside=True)
+            self.replay.recorder.take()
+            self.storage.outbox.put("rows", self.replay.recorder.write, beside=True)
         equity = None
         with contextlib.suppress(DataError):
             equity = f"{node.equity().equity:f}"

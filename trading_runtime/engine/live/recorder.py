@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections import defaultdict
+import threading
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 from nautilus_trader.persistence import ParquetDataCatalog
@@ -45,6 +46,9 @@ class Recorder:
         self._folder = folder
         self._partial = folder / _PARTIAL
         self._rows: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
+        self._taken: deque[tuple[str, list[Any]]] = deque()
+        """Rows that are yet to be written, a list for each file."""
+        self._writing = threading.Lock()
         self.rows = 0
         """How many rows are in files."""
         self._alone = contextlib.ExitStack()
@@ -68,27 +72,28 @@ class Recorder:
 
         Raises ``StorageError`` when that fails.
         """
-        self.taken(whole=whole)()
+        self.take(whole=whole)
+        self.write()
 
-    def taken(self, *, whole: bool = False) -> Callable[[], None]:
-        """Return what writes these rows, in any thread, one call after the other."""
-        found = []
+    def take(self, *, whole: bool = False) -> None:
+        """Let these rows be written by the next ``write``."""
         for (kind, series), rows in list(self._rows.items()):
             rows.sort(key=lambda row: row.ts_init)
             last = rows[-1].ts_init if rows and not whole else None
             if ready := [row for row in rows if row.ts_init != last]:
-                found.append((kind, ready))
+                self._taken.append((kind, ready))
                 self._rows[kind, series] = [row for row in rows if row.ts_init == last]
 
-        def write() -> None:
-            with storage_errors(self._folder):
-                for kind, ready in found:
-                    self._write(kind, ready)
-
-        return write
+    def write(self) -> None:
+        """Write what was taken, in any thread; what could not be written is written next time."""
+        with self._writing, storage_errors(self._folder):
+            while self._taken:
+                self._write(*self._taken[0])
+                self._taken.popleft()
 
     def _write(self, kind: str, rows: list[Any]) -> None:
-        self._partial.mkdir(exist_ok=True)
+        shutil.rmtree(self._partial, ignore_errors=True)  # of a write that failed
+        self._partial.mkdir()
         catalog = ParquetDataCatalog(str(self._partial.absolute()))
         _WRITERS[kind](catalog, rows)
         for path in sorted((self._partial / "data").rglob("*.parquet")):

@@ -115,6 +115,24 @@ def made_again(facts: RestingOrder, strategy: Any) -> Any:
         ) from error
 
 
+def ended_since(orders: Sequence[RestingOrder], now: int) -> dict[str, str]:
+    """Return how orders have ended by ``now``, by their ids.
+
+    As in the engine, an order that expires ends those that are tied to it.
+    """
+    there = {order.order_id for order in orders}
+    ended: dict[str, str] = {}
+    for order in orders:
+        terms = order.terms
+        if terms is None or terms.expire_time is None or terms.expire_time > now:
+            continue
+        for name in terms.linked_order_ids or ():
+            if name in there:
+                ended.setdefault(name, "canceled")
+        ended[order.order_id] = "expired"
+    return ended
+
+
 def in_order(orders: Sequence[RestingOrder]) -> list[RestingOrder]:
     """Return orders with those before them that they wait for, and tied to these orders alone.
 
