@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from trading_runtime.records.journal import JournalEntry
     from trading_runtime.results.store import Store
 
-_LEASE_SECONDS = 15.0
+_LEASE_SECONDS = 18.0
 _RENEW_SECONDS = 3.0
 """So early that both leases last longer than the storage may be silent, even if each was answered
 late: until then, orders are cancelled by the one who may."""
@@ -238,8 +238,10 @@ class SessionAccount:
         A renewal may be under way in another thread, but none begins from here on.
         """
         self._is_leaving = True
-        for lease in self._leases:
-            lease.release()
+        with contextlib.ExitStack() as released:
+            # One that cannot be released keeps no other.
+            for lease in self._leases:
+                released.callback(lease.release)
 
     def check(self) -> None:
         """Raise ``LeaseLostError`` when another session has since taken the account.
