@@ -209,7 +209,7 @@ def test_searches_inside_splits_are_asked_again_with_the_same_points(
     for split in walked.found["splits"]:
         words = ["verify", split["run"], "--search", "--results", str(walked.experiment.results)]
         assert invoke(root, words) == 0
-        assert "6 points of 2 generations are asked for again" in capsys.readouterr().out
+        assert "asked for the same again: 6 points of 2 generations" in capsys.readouterr().out
 
 
 def test_the_terminal_names_the_run_and_the_points_of_each_search(

@@ -291,6 +291,7 @@ def _searched(found: Validated) -> list[dict[str, Any]]:
 
 def validated_lines(source: Source, found: Validated) -> Iterator[str]:
     """Yield a line for each split, and their overall result."""
+    from trading_runtime.report.formatting import counted
     from trading_runtime.results.judgement import verdict
     from trading_runtime.results.validation import SEEN_BY_THE_SEARCH
 
@@ -312,8 +313,9 @@ def validated_lines(source: Source, found: Validated) -> Iterator[str]:
             f"{'failed when it was' if choice.failed else _number(choice.tested)} tested"
         )
     yield (
-        f"stability: {facts.points:,} different points in {facts.splits:,} splits, "
-        f"{facts.changes:,} changes; point {facts.commonest} in "
+        f"stability: {counted(facts.points, 'different point')} in "
+        f"{counted(facts.splits, 'split')}, {counted(facts.changes, 'change')}; point "
+        f"{facts.commonest} in "
         f"{(facts.commonest_share or 0) * 100:.0f} % of them"
     )
     if found.nested is not None:

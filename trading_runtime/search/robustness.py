@@ -247,7 +247,7 @@ def _trades(source: Source, point: int) -> Iterator[Finding]:
     yield Finding("trades shuffled", likely, likely <= 2 * actual, text)
 
     share = source.loaded.experiment.robustness.dropped
-    kept = len(profits) - max(1, round(len(profits) * float(share)))
+    kept = max(1, len(profits) - max(1, round(len(profits) * float(share))))
     totals = sorted(sum(chance.sample(profits, kept)) for _ in range(_DRAWS))
     gains = sum(total > 0 for total in totals) / _DRAWS
     holds = gains >= _LIKELY if sum(profits) > 0 else None
