@@ -211,7 +211,7 @@ class Run:
         >>> run.walk_forward(train_size=1, test_size=1).splits.height
         2
 
-        Raises ``UsageError`` when there are too few windows, or a task has no result.
+        Raises ``UsageError`` when there are too few windows, or a task is missing.
         """
         from trading_runtime.results.frames import curve_frame, splits_frame
         from trading_runtime.results.nested import walk_nested

@@ -59,3 +59,18 @@ def test_what_was_not_started_is_computed_when_the_run_is_resumed(broken: SmallE
     ended = broken.run("--run-id", "run", "--workers", "2")
 
     assert "0 ok, 12 failed, 0 missing" in ended.stdout
+
+
+def test_a_search_asks_for_nothing_more_once_a_generation_was_ended(
+    broken: SmallExperiment,
+) -> None:
+    """Points that were not tried are not told as failed, whatever a resumed run makes of them."""
+    broken.write(search={"method": "tpe", "points": 4, "generation": 2}, limits={"stop_after": 1})
+    ended = broken.run("--run-id", "run", "--workers", "2")
+
+    assert ended.returncode == Kind.INCOMPLETE.exit_code
+    assert "run 'run-g00': 5 tasks not started after as many equal failures" in ended.stderr
+    assert [path.name for path in broken.run_file("run", "search").iterdir()] == ["000.json"]
+    broken.write(limits={})
+    ended = broken.run("--run-id", "run", "--workers", "2")
+    assert "0 ok, 12 failed, 0 missing" in ended.stdout

@@ -435,6 +435,51 @@ def test_a_warning_changes_no_task_id(
     }
 
 
+@pytest.mark.parametrize(
+    ("warmup", "changes", "asked"),
+    [
+        (None, {}, None),
+        ("1d", {}, "1"),
+        ("1d", {"embargo_size": 1}, None),
+        ("1d", {"purged_size": 1}, None),
+        ("25h", {"embargo_size": 1}, "2"),
+    ],
+)
+def test_an_embargo_that_a_warm_up_reaches_over_is_told(
+    small: SmallExperiment,
+    capsys: pytest.CaptureFixture[str],
+    warmup: str | None,
+    changes: dict[str, Any],
+    asked: str | None,
+) -> None:
+    """Of three days each is a test, and after the first and the second there is one to train on."""
+    validation = {"method": "combinatorial-purged", "n_folds": 3, "n_test_folds": 1} | changes
+    small.write(partitions={"by": "day", "warmup": warmup}, validation=validation)
+    found = json_of(["plan", str(small.path)], capsys)["warnings"]
+
+    assert [item["kind"] for item in found] == (["short_embargo"] if asked else [])
+    if asked:
+        assert found[0]["where"] == "validation.embargo_size"
+        assert f"set it to {asked} or more" in found[0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"sampling": {"method": "random", "n": 50, "seed": 1}}, "sampling.n"),
+        ({"search": {"method": "random", "points": 50}}, "search.points"),
+        ({"search": {"method": "tpe", "points": 50, "generation": 9}}, "search.generation"),
+        ({"search": {"method": "tpe", "points": 9, "generation": 9}}, "search.points"),
+    ],
+)
+def test_fewer_points_than_asked_for_are_told_of_the_key_that_asks(
+    small: SmallExperiment, changes: dict[str, Any], where: str
+) -> None:
+    (warning,) = warnings(small, **changes)
+
+    assert (warning.kind, warning.where) == (WarningKind.FEWER_POINTS, where)
+
+
 def test_check_warns_when_the_dataset_is_at_hand(
     small: SmallExperiment, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -72,6 +72,12 @@ def test_an_experiment_without_a_hold_out_is_bound_by_those_of_its_store(
     )
     assert "holdout open" in said
 
+    # A hold-out of its own begins later: that is where its windows end.
+    small.write(holdout={"start": "2024-01-03T02:00:00Z"})
+    assert invoke(root, ["plan", str(small.path)]) == Kind.USAGE.exit_code
+    assert "holdout.start: windows touch the hold-out" in capsys.readouterr().err
+    small.write(holdout=None)
+
     # Before the hold-out it may run.
     small.write(partitions={"by": "day", "end": THIRD_DAY})
     assert windows(small, "earlier") == {"2024-01-01", "2024-01-02"}

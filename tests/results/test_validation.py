@@ -30,7 +30,7 @@ from trading_runtime.results.validation import (
 from trading_runtime.units import DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 NET_PROFIT = PlannedObjective("net_profit", "maximize")
 
@@ -98,8 +98,13 @@ def test_too_few_windows_are_refused() -> None:
         splits_of({"method": "walk-forward", "train_size": 3, "test_size": 1}, 3)
 
 
-def windows_of(profits: Sequence[Sequence[int]]) -> Windows:
-    """Return the results of points (outer) over days (inner) that made these profits."""
+def windows_of(
+    profits: Sequence[Sequence[int]], failed: Collection[tuple[int, int]] = ()
+) -> Windows:
+    """Return the results of points (outer) over days (inner) that made these profits.
+
+    ``failed`` are points and days without a result.
+    """
     outcomes = []
     for point, by_day in enumerate(profits):
         for day, profit in enumerate(by_day):
@@ -116,6 +121,8 @@ def windows_of(profits: Sequence[Sequence[int]]) -> Windows:
                 "funding": "0",
             }
             outcome = TaskOutcome(day, start, end, ("BTC",), "ok", summary, equity)
+            if (point, day) in failed:
+                outcome = TaskOutcome(day, start, end, ("BTC",), "strategy")
             outcomes.append((point, outcome))
     return Windows({point: {"n": point} for point in range(len(profits))}, outcomes, YEAR)
 
@@ -157,3 +164,36 @@ def test_where_nothing_is_defined_nothing_is_chosen() -> None:
     assert [each.point for each in choices] == [None]
     assert window_stretches(windows, choices) == []
     assert stability(choices).commonest is None
+
+
+def test_a_path_has_each_window_once_as_those_of_skfolio_have() -> None:
+    """Four folds of a window each, two of them tested: three paths over six splits."""
+    profits = [[1, 2, 4, 8], [16, 32, 64, 128], [256, 512, 1_024, 2_048]]
+    windows = windows_of(profits)
+    splits = combinatorial_purged(4, n_folds=4, n_test_folds=2)
+    chosen = [0, 1, 2, 0, 1, 2]
+    choices = [
+        Choice(split, point, None, None) for split, point in zip(splits, chosen, strict=True)
+    ]
+
+    # ``recombined_paths`` of skfolio 1.12.2: the split of each fold (row) in each path (column).
+    recombined = [[0, 1, 2], [0, 3, 4], [1, 3, 5], [2, 4, 5]]
+    assert [path["net_profit"] for path in windows.paths(choices)] == [
+        str(sum(profits[chosen[of_fold[path]]][fold] for fold, of_fold in enumerate(recombined)))
+        for path in range(3)
+    ]
+
+
+def test_a_point_that_failed_is_not_chosen_and_counts_and_its_test_is_unknown() -> None:
+    """Point 1 is the best, and fails on the third day."""
+    windows = windows_of([[1, 1, 1, 1], [9, 9, 9, 9]], failed={(1, 2)})
+    choices = list(choose(windows, walk_forward(4, train_size=1, test_size=1), NET_PROFIT))
+
+    assert choices == [
+        Choice(Split((0,), (1,)), 1, 9, 9),
+        Choice(Split((1,), (2,)), 1, 9, None, 0, failed=True),
+        Choice(Split((2,), (3,)), 0, 1, 1, 1),
+    ]
+    assert windows.path(choices)["net_profit"] is None
+    assert windows.curve(choices) == []
+    assert len(windows.curve(choices[:1])) == 2

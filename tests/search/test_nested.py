@@ -302,6 +302,51 @@ def test_combinatorial_splits_are_searched_on_windows_before_and_after_their_tes
     assert found["continuous"] is None
 
 
+@pytest.mark.parametrize(
+    ("limits", "of_run"), [({"patience": 2}, 9), ({"budget": 9}, 3)], ids=["patience", "budget"]
+)
+def test_patience_and_budget_hold_for_each_split(
+    small: SmallExperiment, limits: dict[str, int], of_run: int
+) -> None:
+    """No point trades, so none is better than the first three.
+
+    A split trains on one day of three: nine tasks are nine points there, and three of the run.
+    """
+    small.write(
+        parameters={"every": {"low": 5_000, "high": 9_000, "step": 1}},
+        objective={"metric": "trades"},
+        search={"method": "tpe", "points": 30, "generation": 3} | limits,
+        validation=VALIDATION,
+    )
+    run = api.run(small.path, run_id="run", workers=1)
+    assert run.points.height == of_run
+    assert [each["tried"] for each in walk(small)["splits"]] == [9, 9]
+
+
+@pytest.mark.parametrize("method", ["cma-es", "nsga-ii"])
+def test_other_methods_search_inside_splits_as_over_the_same_days_alone(
+    small: SmallExperiment, method: str
+) -> None:
+    further = [{"metric": "max_drawdown", "direction": "minimize"}] if method == "nsga-ii" else []
+    small.write(
+        parameters={"every": {"low": 2, "high": 60, "step": 1}, "size_step": [1, 2, 3]},
+        partitions={"by": "day", "end": DAYS[2]},
+        further_objectives=further,
+        search={"method": method, "points": 8, "generation": 4},
+        validation=VALIDATION,
+    )
+    api.run(small.path, run_id="run", workers=1)
+    [split] = walk(small)["splits"]
+    assert split["tried"] == 8
+    small.write(partitions={"by": "day", "end": DAYS[1]}, validation=None)
+    alone = api.run(small.path, run_id="alone", workers=1)
+    assert alone.computed == 0
+    assert alone.best_point == split["run_point"]
+    assert alone.result["best"]["parameters"] == split["parameters"]
+    words = ["verify", split["run"], "--search", "--results", str(small.results)]
+    assert invoke(root, words) == 0
+
+
 def test_points_that_fail_inside_a_split_are_told_and_not_chosen(
     small: SmallExperiment, capsys: pytest.CaptureFixture[str]
 ) -> None:

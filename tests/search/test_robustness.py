@@ -29,14 +29,18 @@ def findings(
 def test_twins_are_what_an_experiment_with_that_change_gives_and_are_no_trials(
     small: SmallExperiment, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small.write(parameters={"every": [20, 40]}, robustness={"seeds": 1, "fee_factor": "3"})
-    api.run(small.path, run_id="run", workers=1)
+    # The first point divides by zero.
+    small.write(parameters={"every": [0, 40, 60]}, robustness={"seeds": 1, "fee_factor": "3"})
+    run = api.run(small.path, run_id="run", workers=1, allow_incomplete=True)
     before = sorted(path.name for path in (small.results / "ledger").iterdir())
     found = findings(small, capsys, "--point", "1")
 
     assert sorted(path.name for path in (small.results / "ledger").iterdir()) == before
     by_name = {each["name"]: each for each in found["findings"]}
     assert [name for name in by_name if by_name[name]["holds"] is None] == []
+    near = by_name["neighbours"]
+    assert near["value"] == float(run.points["net_profit"][2])
+    assert near["text"].endswith(" of 1, 1 failed")
 
     # The same changes written by hand; their results must be those of the twins.
     fees = {"model": "maker_taker", "maker": "0.0006", "taker": "0.0015"}

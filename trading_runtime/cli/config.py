@@ -84,7 +84,7 @@ def _warnings(loaded: LoadedExperiment, points: PointList) -> list[RunWarning]:
 
     place = loaded.dataset_place
     if is_s3(place) or not (Path(place) / MANIFEST_NAME).is_file():
-        return point_warnings(points)
+        return point_warnings(loaded.experiment, points)
     manifest = load_manifest(place)
     chosen = choose_series(manifest, loaded.experiment.dataset)
     refuse_unsupported(loaded.experiment, manifest, chosen)

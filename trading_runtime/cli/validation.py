@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -238,6 +240,8 @@ def validated_document(source: Source, found: Validated) -> dict[str, Any]:
                 else dict(found.points[choice.point].parameters),
                 "trained": choice.trained,
                 "tested": choice.tested,
+                "left_out": choice.left_out,
+                "failed": choice.failed,
                 **searched,
             }
             for choice, searched in zip(found.choices, _searched(found), strict=True)
@@ -245,8 +249,10 @@ def validated_document(source: Source, found: Validated) -> dict[str, Any]:
         "stability": found.stability._asdict(),
         "seen_by_search": found.seen_by_search,
         **_inside(source, found),
-        "windows": _statistics(found.tested),
+        "windows": None if found.tested is None else _statistics(found.tested),
+        "paths": [_statistics(each) for each in found.paths],
         "continuous": None if found.continuous is None else _statistics(found.continuous),
+        "continuous_failure": found.failure or None,
     }
 
 
@@ -285,39 +291,89 @@ def _searched(found: Validated) -> list[dict[str, Any]]:
 
 def validated_lines(source: Source, found: Validated) -> Iterator[str]:
     """Yield a line for each split, and their overall result."""
+    from trading_runtime.report.formatting import counted
     from trading_runtime.results.judgement import verdict
     from trading_runtime.results.validation import SEEN_BY_THE_SEARCH
 
     metric, facts = source.plan.objective.metric, found.stability
     for number, choice in enumerate(found.choices):
-        test = " to ".join(_span(source, choice.split.test))
+        test = " and ".join(_stretches(source, choice.split.test))
         if choice.point is None:
-            yield f"split {number}: test {test}: no point has a {metric} on its windows to train on"
+            failed = f" ({choice.left_out:,} failed)" if choice.left_out else ""
+            yield (
+                f"split {number}: test {test}: no point has a {metric} on its windows to train "
+                f"on{failed}"
+            )
             continue
         values = found.points[choice.point].parameters.items()
         parameters = ", ".join(f"{name} {value}" for name, value in values)
         yield (
             f"split {number}: test {test}: point {choice.point} ({parameters or 'no parameters'}), "
-            f"{metric} {_number(choice.trained)} trained, {_number(choice.tested)} tested"
+            f"{metric} {_number(choice.trained)} trained, "
+            f"{'failed when it was' if choice.failed else _number(choice.tested)} tested"
         )
     yield (
-        f"stability: {facts.points:,} different points in {facts.splits:,} splits, "
-        f"{facts.changes:,} changes; point {facts.commonest} in "
+        f"stability: {counted(facts.points, 'different point')} in "
+        f"{counted(facts.splits, 'split')}, {counted(facts.changes, 'change')}; point "
+        f"{facts.commonest} in "
         f"{(facts.commonest_share or 0) * 100:.0f} % of them"
     )
     if found.nested is not None:
         yield from _search_lines(found.nested, found.computed_inside)
         spent = _trials(source)
         yield from (f"luck: {text}" for text in verdict(source.luck, spent))
-    yield from _comparison("tests", found.tested, found.continuous)
+    if found.tested is not None:
+        yield from _comparison("tests", found.tested, found.continuous)
+    else:
+        yield from _path_lines(found.paths)
     if found.run_id is not None:
         yield f"continuous tasks: run {found.run_id}, {found.computed:,} computed"
+    if found.failure:
+        yield f"continuous tasks: one failed, so nothing is known of all: {found.failure}"
+    yield from _failed_lines(source, found)
     asked = source.loaded.experiment.validation
     if found.nested is not None and asked is not None and asked.nested:
         again = f"trading-runtime run {source.loaded.shown} --run-id {source.run_id}"
         yield f"report: '{again}' adds this to it, and computes nothing"
     if found.seen_by_search:
         yield f"note: {SEEN_BY_THE_SEARCH}"
+
+
+def _failed_lines(source: Source, found: Validated) -> Iterator[str]:
+    """Yield what failed points keep the tests from saying."""
+    from trading_runtime.report.formatting import counted
+
+    if found.nested is None and found.left_out:
+        points = counted(len(source.plan.points), "point")
+        yield (
+            f"note: up to {found.left_out:,} of {points} failed on windows that a split trains on, "
+            f"and could not be chosen there; 'trading-runtime runs show {source.run_id}' says why"
+        )
+    failed = sum(choice.failed for choice in found.choices)
+    if failed:
+        yield (
+            f"note: in {counted(failed, 'split')} the chosen point failed on its test, so nothing "
+            "is known of all tests together, and no continuous tasks were run"
+        )
+
+
+def _path_lines(paths: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the range of each statistic over several paths."""
+    from statistics import median
+
+    from trading_runtime.report.formatting import statistic
+
+    yield (
+        f"tests: {len(paths):,} paths, since each window is tested in {len(paths):,} splits; a "
+        "path has every window once"
+    )
+    rows: list[tuple[str, ...]] = [("", "lowest", "median", "highest")]
+    for name in _SHOWN:
+        known = [Decimal(str(each[name])) for each in paths if each[name] is not None]
+        whole = len(known) == len(paths)
+        values = (min(known), median(known), max(known)) if whole else (None, None, None)
+        rows.append((name, *(statistic(name, value) for value in values)))
+    yield from _aligned(rows)
 
 
 def _search_lines(nested: Nested, computed: int) -> Iterator[str]:
@@ -347,7 +403,9 @@ def _comparison(
 ) -> Iterator[str]:
     from trading_runtime.report.formatting import statistic
 
-    columns = [("", head, *(() if continuous is None else ("continuous", "difference")))]
+    rows: list[tuple[str, ...]] = [
+        ("", head, *(() if continuous is None else ("continuous", "difference")))
+    ]
     for name in _SHOWN:
         cells = [name, statistic(name, summed[name])]
         if continuous is not None:
@@ -355,9 +413,13 @@ def _comparison(
             known = summed[name] is not None and continuous[name] is not None
             difference = float(continuous[name]) - float(summed[name]) if known else None
             cells.append(_number(difference))
-        columns.append(tuple(cells))
-    widths = [max(len(row[place]) for row in columns) for place in range(len(columns[0]))]
-    for row in columns:
+        rows.append(tuple(cells))
+    yield from _aligned(rows)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    for row in rows:
         cells = [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]
         yield "  ".join(cells).rstrip().replace("\N{MINUS SIGN}", "-")
 
@@ -373,6 +435,17 @@ def _span(source: Source, windows: Sequence[int]) -> list[str]:
 
     bounds = source.windows.bounds
     return [format_instant(bounds[windows[0]][0]), format_instant(bounds[windows[-1]][1])]
+
+
+def _stretches(source: Source, windows: Sequence[int]) -> list[str]:
+    """Return start and end of each stretch of successive windows."""
+    ends = [
+        place + 1
+        for place, (window, after) in enumerate(itertools.pairwise(windows))
+        if after != window + 1
+    ]
+    parts = itertools.pairwise([0, *ends, len(windows)])
+    return [" to ".join(_span(source, windows[first:last])) for first, last in parts]
 
 
 def _number(value: float | None) -> str:

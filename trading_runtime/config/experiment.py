@@ -444,8 +444,8 @@ class HoldOutSettings(Model):
 class RobustnessSettings(Model):
     """What ``results robustness`` changes about a point to see whether its result holds."""
 
-    fee_factor: Number = Decimal(2)
-    """All fees are multiplied by it."""
+    fee_factor: Annotated[Number, Field(gt=1)] = Decimal(2)
+    """All fees are multiplied by it; more than 1."""
     latency: Duration = "1s"
     """Added to all latencies."""
     seeds: Annotated[int, Field(ge=0, le=100)] = 2

@@ -224,7 +224,9 @@ def _walked(
     try:
         if asked.get("nested"):
             return walk_nested(store, files, plan, asked), ""
-        return (walk_over(plan, store, files, asked) if reduced.result.complete else None), ""
+        if missing := reduced.result.counts.missing:
+            return None, f"{missing:,} tasks are missing; it is here when all have run."
+        return walk_over(plan, store, files, asked), ""
     except (UsageError, DataError) as error:
         return None, str(error)
 

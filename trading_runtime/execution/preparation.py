@@ -123,7 +123,8 @@ def prepare_loaded(
         raise loaded.placed(error) from error
     if points is None:
         _check_budget(loaded.experiment, len(plan.tasks))
-    refuse_held_out(store, plan, () if held is None else (held,))
+    own = () if held is None else (held,)
+    refuse_held_out(store, plan, own, key=_end_key(loaded.experiment, () if is_opened else own))
     if held is not None:
         plan = replace(plan, warnings=(*plan.warnings, _warning(held, is_opened=is_opened)))
     # With every point's config, so that a bad parameter fails before anything runs.
@@ -183,6 +184,13 @@ def _before(experiment: Experiment, held: HoldOut) -> Experiment:
         return experiment
     clipped = partitions.model_copy(update={"end": format_instant(held.start)})
     return experiment.model_copy(update={"partitions": clipped})
+
+
+def _end_key(experiment: Experiment, closed: Sequence[HoldOut]) -> str:
+    """Return the setting that says where windows end; ``closed`` are the experiment's hold-outs."""
+    end = experiment.partitions.end
+    held_out = any(end is None or parse_instant(end) > held.start for held in closed)
+    return "holdout.start" if held_out else "partitions.end"
 
 
 def _warning(held: HoldOut, *, is_opened: bool) -> RunWarning:

@@ -21,7 +21,7 @@ from trading_runtime.planning.identity import (
 from trading_runtime.planning.partitions import choose_series, partitions
 from trading_runtime.planning.piece_table import TablePieces
 from trading_runtime.planning.points import expand_points
-from trading_runtime.planning.run_warnings import find_warnings
+from trading_runtime.planning.run_warnings import embargo_warnings, find_warnings
 from trading_runtime.planning.unsupported import main_venue, refuse_unsupported
 from trading_runtime.records.plan import (
     Plan,
@@ -128,7 +128,10 @@ def make_plan(  # noqa: PLR0913 - what a plan is made from
         task_seconds=experiment.limits.task_seconds,
         task_memory=_bytes(experiment.limits.task_memory),
         instruments=definitions,
-        warnings=tuple(find_warnings(experiment, manifest, chosen, points)),
+        warnings=(
+            *find_warnings(experiment, manifest, chosen, points),
+            *embargo_warnings(experiment, _windows(cut.partitions)),
+        ),
         partitions=planned,
         days=planned_days(kept, every_day=experiment.statistics.calendar == "every_day"),
         empty_windows=cut.empty,
@@ -170,8 +173,13 @@ def batches(cached: Sequence[bool], workers: int) -> tuple[tuple[int, int], ...]
 def _on(
     windows: Callable[[Sequence[Window]], Collection[Window]], cut: Sequence[Partition]
 ) -> list[Partition]:
-    kept = windows(sorted({(item.start, item.end) for item in cut}))
+    kept = windows(_windows(cut))
     return [item for item in cut if (item.start, item.end) in kept]
+
+
+def _windows(cut: Sequence[Partition]) -> list[Window]:
+    """Return start and end of each window, in order of time."""
+    return sorted({(item.start, item.end) for item in cut})
 
 
 def with_tasks(plan: Plan, is_wanted: Callable[[int, Window], bool], workers: int) -> Plan:

@@ -245,7 +245,7 @@ def expand_points(experiment: Experiment) -> PointList:
     axes = {name: axis_of(values) for name, values in experiment.parameters.items()}
     sampling = experiment.sampling if experiment.search is None else experiment.search.sampling
     if isinstance(sampling, RandomSampling):
-        return _draw(axes, constraints, sampling)
+        return _draw(axes, constraints, sampling, drawn_by(experiment))
     size = _size(axes)
     if size > MAX_POINTS:
         raise UsageError(
@@ -354,6 +354,16 @@ def _grid(axes: Mapping[str, Axis]) -> Iterator[Point]:
         yield dict(zip(names, values, strict=True))
 
 
+def drawn_by(experiment: Experiment) -> str:
+    """Return the setting that says how many points are drawn."""
+    search = experiment.search
+    if search is None:
+        return "sampling.n"
+    sampling = search.sampling
+    is_first = isinstance(sampling, RandomSampling) and sampling.n != search.points
+    return "search.generation" if is_first else "search.points"
+
+
 def _allowed(candidates: Iterator[Point], constraints: list[Constraint]) -> Iterator[Point]:
     for point in candidates:
         if all(constraint.allows(point) for constraint in constraints):
@@ -371,11 +381,11 @@ def _none_left(size: int, constraints: list[Constraint]) -> str:
 
 
 def _draw(
-    axes: dict[str, Axis], constraints: list[Constraint], sampling: RandomSampling
+    axes: dict[str, Axis], constraints: list[Constraint], sampling: RandomSampling, key: str
 ) -> PointList:
     """Return as many of the allowed combinations as are asked for, or all there are."""
     if sampling.n > MAX_POINTS:
-        raise UsageError(f"sampling.n: {sampling.n:,} points; at most {MAX_POINTS:,} are accepted")
+        raise UsageError(f"{key}: {sampling.n:,} points; at most {MAX_POINTS:,} are accepted")
     size = _size(axes)
     draws = allowed_draws(
         axes, lambda point: all(each.allows(point) for each in constraints), sampling.seed

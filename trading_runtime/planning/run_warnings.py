@@ -6,20 +6,23 @@ They are not part of a task's identity.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from trading_runtime.config.experiment import CombinatorialPurged
 from trading_runtime.config.fees import MakerTakerFees, TieredFees
 from trading_runtime.config.messages import key_text, nearest
 from trading_runtime.config.setting_checks import named_instruments
 from trading_runtime.datasets.bar_lengths import bar_length
 from trading_runtime.datasets.manifest_entries import stated_sizes
 from trading_runtime.planning.partitions import Spans
+from trading_runtime.planning.points import drawn_by
 from trading_runtime.planning.unsupported import MARGIN_ONLY
 from trading_runtime.records.run_warnings import RunWarning, WarningKind
-from trading_runtime.units import DAY, format_instant, parse_instant
+from trading_runtime.units import DAY, format_instant, parse_duration, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,16 +51,51 @@ _HIGH_RATE = Decimal("0.01")
 """No venue charges more than a hundredth of the value, for a trade or for a day."""
 
 
-def point_warnings(points: PointList) -> list[RunWarning]:
+def point_warnings(experiment: Experiment, points: PointList) -> list[RunWarning]:
     """Return the warnings about the points of an experiment, which need no dataset."""
-    return [RunWarning(WarningKind.FEWER_POINTS, note, "sampling.n") for note in points.notes]
+    key = drawn_by(experiment)
+    return [RunWarning(WarningKind.FEWER_POINTS, note, key) for note in points.notes]
+
+
+def embargo_warnings(
+    experiment: Experiment, windows: Sequence[tuple[int, int]]
+) -> list[RunWarning]:
+    """Return the warning about windows that warm up on a test and are trained on.
+
+    ``windows`` are start and end of all, in order of time.
+    """
+    asked, warmup = experiment.validation, experiment.partitions.warmup
+    if not isinstance(asked, CombinatorialPurged) or warmup is None:
+        return []
+    size, reach = len(windows) // asked.n_folds, parse_duration(warmup)
+    ends = [size * number for number in range(1, asked.n_folds)] if size else []
+
+    def is_apart(gap: int) -> bool:
+        return all(
+            windows[end + gap][0] - windows[end - 1][1] >= reach
+            for end in ends
+            if end + gap < len(windows)
+        )
+
+    gap = asked.purged_size + asked.embargo_size
+    if is_apart(gap):
+        return []
+    least = next(filter(is_apart, itertools.count(gap)))
+    return [
+        RunWarning(
+            WarningKind.SHORT_EMBARGO,
+            f"after a test, windows are trained on whose warm-up of {warmup} has rows of the test; "
+            f"set it to {least - asked.purged_size} or more",
+            "validation.embargo_size",
+        )
+    ]
 
 
 def find_warnings(
     experiment: Experiment, manifest: Manifest, chosen: Sequence[Series], points: PointList
 ) -> list[RunWarning]:
     """Return the warnings about an experiment over the ``chosen`` series of a dataset."""
-    found = point_warnings(points)
+    found = point_warnings(experiment, points)
     found += _margin(experiment, manifest, chosen)
     fed = _Fed(experiment, manifest, chosen)
     seen = set()

@@ -26,6 +26,7 @@ class WarningKind(StrEnum):
     OUTSIDE_THE_DATA = "outside_the_data"
     HIGH_RATE = "high_rate"
     HELD_OUT = "held_out"
+    SHORT_EMBARGO = "short_embargo"
     NO_ORDERS = "no_orders"
     NO_FILLS = "no_fills"
 

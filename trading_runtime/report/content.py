@@ -179,7 +179,14 @@ def splits_table(walked: Walked, metric: str, *, seen_by_search: bool) -> Table:
             f"{counted(tried, 'point')} in {counted(len(walked.searches), 'split')}. Points are "
             "numbered in the order in which splits chose them."
         )
-    elif seen_by_search:
+    elif left_out := max(choice.left_out for choice in walked.choices):
+        notes.append(
+            f"Up to {left_out:,} of {counted(len(walked.points), 'point')} failed on windows that "
+            "a split trains on, and could not be chosen there."
+        )
+    if any(choice.failed for choice in walked.choices):
+        notes.append("Where a chosen point failed on its test, nothing is known of it.")
+    if seen_by_search and not walked.searches:
         notes.append(f"{capitalised(SEEN_BY_THE_SEARCH)}.")
     return Table(
         columns=["Test from", "to", "Point", *names, f"{of_metric}, trained", f"{of_metric}, test"],

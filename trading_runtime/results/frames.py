@@ -308,6 +308,9 @@ def returns_frame(plan: Plan, store: Store, point: int) -> pl.DataFrame:
 def splits_frame(walked: Walked) -> pl.DataFrame:
     """Return a row for each split: its times, the point and parameters chosen, trained, tested.
 
+    ``left_out`` counts the points that failed on the training windows; ``failed`` is whether the
+    chosen one failed on its test.
+
     Where the splits were searched, also the run of each search, and how many points it tried.
     """
     choices = walked.choices
@@ -332,6 +335,8 @@ def splits_frame(walked: Walked) -> pl.DataFrame:
             *parameter_columns(parameters),
             pl.Series("trained", [choice.trained for choice in choices], pl.Float64),
             pl.Series("tested", [choice.tested for choice in choices], pl.Float64),
+            pl.Series("left_out", [choice.left_out for choice in choices], pl.Int32),
+            pl.Series("failed", [choice.failed for choice in choices], pl.Boolean),
             *([pl.Series("run", [each.run_id for each in searches])] if searches else []),
             *([pl.Series("tried", [each.tried for each in searches])] if searches else []),
         ]

@@ -16,7 +16,6 @@ from trading_runtime.planning.identity import partition_digests
 from trading_runtime.records.plan import Plan, Point, read_plan
 from trading_runtime.records.result import read_result
 from trading_runtime.records.run_files import generation_id
-from trading_runtime.results.points import chained_curve
 from trading_runtime.results.run_records import read_table
 from trading_runtime.results.validation import (
     Choice,
@@ -198,7 +197,7 @@ def has_windows_of(plan: Plan, run: Plan, windows: Collection[tuple[int, int]]) 
 def read_tests(store: Store, files: RunFiles, plan: Plan, nested: Nested) -> NestedTests:
     """Return the tests of the chosen points, which have run.
 
-    Raises ``UsageError`` when they did not run, or one failed.
+    Raises ``UsageError`` when they did not run, or one is missing.
     """
     run_id = files.folder.name
     name = nested.tests_id(run_id)
@@ -217,11 +216,14 @@ def read_tests(store: Store, files: RunFiles, plan: Plan, nested: Nested) -> Nes
         )
     tests = read_plan(of_tests.plan)
     windows = Windows.of_run(tests, store, of_tests, plan)
+    windows.undone.refuse_missing()
     choices = []
     for split, search, point in zip(nested.splits, nested.searches, nested.chosen, strict=True):
-        value = None if point is None else windows.row(point, split.test)[plan.objective.metric]
+        row = {} if point is None else windows.row(point, split.test)
+        value = row.get(plan.objective.metric)
         tested = None if value is None else float(value)
-        choices.append(Choice(split, point, search.trained, tested))
+        failed = point is not None and row["ok"] < row["tasks"]
+        choices.append(Choice(split, point, search.trained, tested, search.failed, failed))
     return NestedTests(tests, windows, choices, nested)
 
 
@@ -235,7 +237,7 @@ def read_tested(
 def walk_nested(store: Store, files: RunFiles, plan: Plan, settings: Mapping[str, Any]) -> Walked:
     """Return a walk-forward whose searches ran inside its splits; raises as ``read_tested``."""
     found = read_tested(store, files, plan, settings)
-    curve = chained_curve(found.windows.tests(found.choices))
+    curve = found.windows.curve(found.choices)
     return Walked(
         found.windows.bounds, found.plan.points, found.choices, curve, found.nested.searches
     )

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from trading_runtime.errors import UsageError
 from trading_runtime.results.calendar import Calendar
-from trading_runtime.results.points import OK, aggregate_point, chained_curve
+from trading_runtime.results.points import MISSING, OK, aggregate_point, chained_curve
 from trading_runtime.results.task_reader import TaskReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from trading_runtime.records.failures import TaskFailure
     from trading_runtime.records.plan import Plan, PlannedObjective, Point
     from trading_runtime.records.run_files import RunFiles
     from trading_runtime.results.nested import SplitSearch
@@ -44,6 +45,10 @@ class Choice(NamedTuple):
     """The objective of the point on the windows it was chosen by."""
     tested: float | None
     """The same on the test windows."""
+    left_out: int = 0
+    """Points that could not be chosen, because a task of theirs on the training windows failed."""
+    failed: bool = False
+    """Whether the point failed on a test window, so that nothing is known of the test."""
 
 
 SEEN_BY_THE_SEARCH = (
@@ -52,6 +57,58 @@ SEEN_BY_THE_SEARCH = (
     "rows that it has not seen, such as a hold-out"
 )
 """What is said of tests over the points of an adaptive search."""
+
+
+class Undone(NamedTuple):
+    """The tasks of a run that have no result."""
+
+    run_id: str
+    failures: Mapping[int, Sequence[TaskFailure]]
+    """The failures of each point, in order of its tasks."""
+    missing: Mapping[int, int]
+    """How many tasks of each point were not computed."""
+
+    @classmethod
+    def of(cls, plan: Plan, run_id: str, reader: TaskReader) -> Self:
+        """Return those of a run whose tasks have been read."""
+        failures: dict[int, list[TaskFailure]] = {}
+        missing: dict[int, int] = {}
+        for task in plan.tasks if set(reader.statuses.values()) - {OK} else ():
+            if reader.statuses[task.task_id] == MISSING:
+                missing[task.point] = missing.get(task.point, 0) + 1
+            elif (failure := reader.failures.get(task.task_id)) is not None:
+                failures.setdefault(task.point, []).append(failure)
+        return cls(run_id, failures, missing)
+
+    def failure(self, point: int) -> str:
+        """Return what the first failed task of a point failed with; empty when none did."""
+        failed = self.failures.get(point)
+        return f"{failed[0].kind}: {failed[0].message.partition('\n')[0]}" if failed else ""
+
+    def refuse_point(self, point: int) -> None:
+        """Raise ``UsageError`` when a task of a point failed or is missing."""
+        failed, missing = len(self.failures.get(point, ())), self.missing.get(point, 0)
+        if failed:
+            raise UsageError(
+                f"run {self.run_id!r}, point {point}: {_tasks(failed)} failed: "
+                f"{self.failure(point)}; choose another point, or change what failed"
+            )
+        if missing:
+            raise UsageError(
+                f"run {self.run_id!r}, point {point}: {_tasks(missing)} without a result; "
+                "run the experiment again with this run id first"
+            )
+
+    def refuse_missing(self) -> None:
+        """Raise ``UsageError`` when a task is missing; one that failed does not matter."""
+        missing = sum(self.missing.values())
+        if missing:
+            failed = sum(map(len, self.failures.values()))
+            also = f", and {_tasks(failed)} failed" if failed else ""
+            raise UsageError(
+                f"run {self.run_id!r}: {_tasks(missing)} without a result{also}; run the "
+                "experiment again with this run id first"
+            )
 
 
 class Windows:
@@ -63,12 +120,14 @@ class Windows:
         outcomes: Iterable[tuple[int, TaskOutcome]],
         calendar: Calendar,
         bounds: Iterable[tuple[int, int]] = (),
+        undone: Undone | None = None,
     ) -> None:
         """Take the parameters by point, and the outcome of each task with its point.
 
         ``bounds`` are windows that may have no outcome.
         """
         self.parameters = parameters
+        self.undone = undone or Undone("", {}, {})
         self._calendar = calendar
         found: dict[tuple[int, int], dict[int, list[TaskOutcome]]] = {each: {} for each in bounds}
         for point, outcome in outcomes:
@@ -80,26 +139,20 @@ class Windows:
 
     @classmethod
     def of_run(cls, plan: Plan, store: Store, files: RunFiles, whole: Plan | None = None) -> Self:
-        """Read the stored results of a run, all of which must exist.
+        """Read the stored results of a run, some of which may have failed or be missing.
 
-        ``whole`` is a plan whose windows are counted where the run has only some of them. Raises
-        ``UsageError`` when a result is missing or failed.
+        ``whole`` is a plan whose windows are counted where the run has only some of them.
         """
         reader = TaskReader(plan, store, files)
         store.refresh(plan.task_ids)
-        windows = cls(
+        outcomes = list(reader.outcomes(plan.tasks))
+        return cls(
             {point.index: point.parameters for point in plan.points},
-            zip((task.point for task in plan.tasks), reader.outcomes(plan.tasks), strict=True),
+            zip((task.point for task in plan.tasks), outcomes, strict=True),
             Calendar.of_plan(whole or plan),
             () if whole is None else windows_of(whole),
+            Undone.of(plan, files.folder.name, reader),
         )
-        undone = sum(status != OK for status in reader.statuses.values())
-        if undone:
-            raise UsageError(
-                f"run {files.folder.name!r}: {undone:,} of {len(plan.tasks):,} tasks have no "
-                "result; run the experiment again with this run id first"
-            )
-        return windows
 
     def outcomes(self, point: int, windows: Iterable[int]) -> list[TaskOutcome]:
         """Return the outcomes of a point's tasks on some windows."""
@@ -132,6 +185,36 @@ class Windows:
     def path(self, chosen: Iterable[Choice]) -> dict[str, Any]:
         """Return the row of the test windows in succession, each with its chosen point."""
         return aggregate_point(-1, {}, self.tests(chosen), self._calendar)
+
+    def paths(self, chosen: Iterable[Choice]) -> list[dict[str, Any]]:
+        """Return the row of each path: every tested window once, in succession.
+
+        With several folds to test on, a window is tested in several splits; path i has the point
+        chosen in the i-th of them, as those of skfolio have.
+        """
+        tests: dict[int, list[int | None]] = {}
+        for choice in chosen:
+            for window in choice.split.test:
+                tests.setdefault(window, []).append(choice.point)
+        return [
+            aggregate_point(
+                -1,
+                {},
+                [
+                    outcome
+                    for window, points in sorted(tests.items())
+                    if (point := points[number]) is not None
+                    for outcome in self.outcomes(point, (window,))
+                ],
+                self._calendar,
+            )
+            for number in range(max(map(len, tests.values()), default=0))
+        ]
+
+    def curve(self, chosen: Iterable[Choice]) -> list[CurvePoint]:
+        """Return the equity of the test windows in succession; empty when one has no result."""
+        tests = self.tests(chosen)
+        return chained_curve(tests) if all(each.status == OK for each in tests) else []
 
 
 def windows_of(plan: Plan) -> list[tuple[int, int]]:
@@ -202,8 +285,8 @@ def splits_of(settings: Mapping[str, Any], windows: int) -> list[Split]:
     splits = make(windows, **asked)
     if not splits or not all(split.train and split.test for split in splits):
         raise UsageError(
-            f"validation: {windows} windows are too few for these sizes; use smaller ones, or cut "
-            "the data into more partitions"
+            f"validation: {windows} {'window is' if windows == 1 else 'windows are'} too few for "
+            "these sizes; use smaller ones, or cut the data into more partitions"
         )
     return splits
 
@@ -224,20 +307,25 @@ def choose(
 ) -> Iterator[Choice]:
     """Yield for each split the point with the best objective on its training windows.
 
-    Of equal ones the lower point is chosen; an undefined value never is.
+    Of equal ones the lower point is chosen; an undefined value never is, nor a point that failed
+    there. How a point does on the test windows has no part in it, even when it fails there.
     """
     metric, sign = objective.metric, -1 if objective.direction == "minimize" else 1
     for split in splits:
         best: tuple[float, int] | None = None
+        left_out = 0
         for point in windows.parameters:
-            value = windows.row(point, split.train)[metric]
+            row = windows.row(point, split.train)
+            left_out += _is_undone(row)
+            value = row[metric]
             if value is not None and (best is None or (sign * float(value), -point) > best):
                 best = sign * float(value), -point
         if best is None:
-            yield Choice(split, None, None, None)
+            yield Choice(split, None, None, None, left_out)
             continue
-        tested = windows.row(-best[1], split.test)[metric]
-        yield Choice(split, -best[1], sign * best[0], None if tested is None else float(tested))
+        row = windows.row(-best[1], split.test)
+        tested = None if row[metric] is None else float(row[metric])
+        yield Choice(split, -best[1], sign * best[0], tested, left_out, _is_undone(row))
 
 
 def choices_over(
@@ -245,8 +333,9 @@ def choices_over(
 ) -> list[Choice]:
     """Return what is chosen in each split that ``validation`` of the experiment makes.
 
-    Raises ``UsageError`` when there are too few windows.
+    Raises ``UsageError`` when there are too few windows, or a task is missing.
     """
+    windows.undone.refuse_missing()
     return list(choose(windows, splits_of(settings, len(windows.bounds)), objective))
 
 
@@ -259,7 +348,7 @@ class Walked(NamedTuple):
     """Those that choices name."""
     choices: Sequence[Choice]
     curve: Sequence[CurvePoint]
-    """Equity of the tests, one after the other."""
+    """Equity of the tests, one after the other; empty when the point of one failed there."""
     searches: Sequence[SplitSearch] = ()
     """Those inside the splits, if they were searched."""
 
@@ -271,11 +360,11 @@ class Walked(NamedTuple):
 def walk_over(plan: Plan, store: Store, files: RunFiles, settings: Mapping[str, Any]) -> Walked:
     """Walk forward over a run as ``validation`` of the experiment asks.
 
-    Raises ``UsageError`` when there are too few windows, or a task has no result.
+    Raises ``UsageError`` when there are too few windows, or a task is missing.
     """
     windows = Windows.of_run(plan, store, files)
     choices = choices_over(windows, settings, plan.objective)
-    return Walked(windows.bounds, plan.points, choices, chained_curve(windows.tests(choices)))
+    return Walked(windows.bounds, plan.points, choices, windows.curve(choices))
 
 
 class Stability(NamedTuple):
@@ -327,3 +416,12 @@ def window_stretches(windows: Windows, choices: Iterable[Choice]) -> list[Stretc
         else:
             found.append(Stretch(choice.point, start, end, choice.split.test))
     return found
+
+
+def _is_undone(row: Mapping[str, Any]) -> bool:
+    """Whether a task that a row is about failed."""
+    return bool(row["ok"] < row["tasks"])
+
+
+def _tasks(count: int) -> str:
+    return f"{count:,} {'task' if count == 1 else 'tasks'}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading_runtime.config.experiment import GridSampling, PartitionUnit
 from trading_runtime.config.loading import load_experiment
-from trading_runtime.errors import UsageError
+from trading_runtime.errors import IncompleteError, UsageError
 from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.execution.preparation import prepare_loaded
 from trading_runtime.planning.identity import decode_values
@@ -61,7 +61,7 @@ class Source(NamedTuple):
     def of(cls, store: Store, run_id: str, experiment: Path | None = None) -> Source:
         """Read a run; its experiment file is where the metadata say, unless it is named.
 
-        Raises ``UsageError`` when a task has no result, or the file does not exist.
+        Raises ``UsageError`` when the file does not exist.
         """
         files = store.run(run_id)
         plan, loaded = read_plan(files.plan), experiment_of_run(store, run_id, experiment)
@@ -88,10 +88,11 @@ class Source(NamedTuple):
         return result.best.point
 
     def checked(self, point: int) -> int:
-        """Return ``point``; raises ``UsageError`` when the run has no such point."""
+        """Return ``point``; raises ``UsageError`` when the run has none, or it has no result."""
         last = len(self.plan.points) - 1
         if point not in range(last + 1):
             raise UsageError(f"--point {point}: the run's points are 0 to {last}")
+        self.windows.undone.refuse_point(point)
         return point
 
 
@@ -267,12 +268,21 @@ class Seams(NamedTuple):
 
 
 def measure_seams(source: Source, points: Sequence[int], **how: Any) -> Seams:
-    """Run points over the whole time of a run in one task, and put both results side by side."""
+    """Run points over the whole time of a run in one task, and put both results side by side.
+
+    Raises ``IncompleteError`` when a point fails there.
+    """
     bounds = source.windows.bounds
     every = tuple(range(len(bounds)))
     asked = [Stretch(point, bounds[0][0], bounds[-1][1], every) for point in points]
     ran = run_continuously(source, asked, "seams", **how)
     numbers = _numbers(points)
+    for point, number in numbers.items():
+        if failure := ran.windows.undone.failure(number):
+            raise IncompleteError(
+                f"run {source.run_id!r}, point {point}: has results on all windows, and fails when "
+                f"they are one (run {ran.run_id!r}): {failure}"
+            )
     return Seams(
         [
             Seam(
@@ -295,10 +305,12 @@ class Validated(NamedTuple):
     points: Sequence[Point]
     """Those that choices name."""
     stability: Stability
-    tested: Mapping[str, Any]
-    """Statistics of the chained test windows, each with its chosen point."""
+    paths: Sequence[Mapping[str, Any]]
+    """Statistics of the chained tests, each with its chosen point: of a single path, or of as many
+    as there are splits that test a window."""
     continuous: Mapping[str, Any] | None
-    """The same path as continuous tasks; ``None`` when tests do not form a path through time."""
+    """The same path as continuous tasks; ``None`` when tests do not form a path through time, or a
+    chosen point failed on its test."""
     run_id: str | None
     computed: int
     """Continuous tasks that were computed."""
@@ -308,6 +320,18 @@ class Validated(NamedTuple):
     """The searches inside the splits, if they were searched."""
     computed_inside: int = 0
     """Tasks of these searches, and of their tests, that were computed."""
+    failure: str = ""
+    """What the first continuous task that failed failed with."""
+
+    @property
+    def tested(self) -> Mapping[str, Any] | None:
+        """Statistics of the tests where these are a single path."""
+        return self.paths[0] if len(self.paths) == 1 else None
+
+    @property
+    def left_out(self) -> int:
+        """The most points that a split could not choose because they failed."""
+        return max(choice.left_out for choice in self.choices)
 
 
 def validate(source: Source, settings: Mapping[str, Any], **how: Any) -> Validated:
@@ -338,24 +362,32 @@ def judged(
         choices,
         source.plan.points,
         stability(choices),
-        source.windows.path(choices),
+        source.windows.paths(choices),
         continuous=None,
         run_id=None,
         computed=0,
         seen_by_search=nested is None and asked is not None and asked.is_adaptive,
         nested=nested,
     )
-    if settings["method"] != "walk-forward":
+    if settings["method"] != "walk-forward" or any(choice.failed for choice in choices):
         return found
     path = window_stretches(source.windows, choices)
     ran = run_continuously(source, path, "walk-forward", **how)
     # The merged run has a window for each period, with the one point chosen for it.
-    return found._replace(continuous=ran.windows.all(), run_id=ran.run_id, computed=ran.computed)
+    failures = (ran.windows.undone.failure(number) for number in ran.windows.parameters)
+    return found._replace(
+        continuous=ran.windows.all(),
+        run_id=ran.run_id,
+        computed=ran.computed,
+        failure=next(filter(None, failures), ""),
+    )
 
 
 def no_value(source: Source) -> UsageError:
     """Return the error of a validation that can choose in no split."""
+    failed = len(source.windows.undone.failures)
+    also = f" ({failed:,} of {len(source.plan.points):,} points failed)" if failed else ""
     return UsageError(
         f"validation: {source.plan.objective.metric} is undefined for every point on the windows "
-        "to train on; use larger ones, or another objective"
+        f"to train on{also}; use larger ones, or another objective"
     )

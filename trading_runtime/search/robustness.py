@@ -188,13 +188,20 @@ def _neighbours(source: Source, point: int, base: float | None) -> Finding:
     metric = source.plan.objective.metric
     values = [_value(source.windows.row(each, windows), metric) for each in near]
     known = [value for value in values if value is not None]
-    if not near or not known:
-        return Finding(name, None, None, "the run has none")
+    undone = source.windows.undone
+    failed = sum(each in undone.failures for each in near)
+    missing = sum(each in undone.missing and each not in undone.failures for each in near)
+    counts = {
+        "failed": failed,
+        "not computed": missing,
+        "without a value": len(near) - len(known) - failed - missing,
+    }
+    left = "".join(f", {count:,} {what}" for what, count in counts.items() if count)
+    if not known:
+        return Finding(name, None, None, f"the run has none with a value{left}")
     middle = statistics.median(known)
     holds = _holds(source, base, middle)
     shape = {True: "a plateau", False: "a spike", None: "nothing to compare"}[holds]
-    undefined = len(near) - len(known)
-    left = f", {undefined} without a value" if undefined else ""
     text = f"{shape}: median {metric} {_shown(middle)} of {len(known):,}{left}"
     return Finding(name, middle, holds, text)
 
@@ -240,7 +247,7 @@ def _trades(source: Source, point: int) -> Iterator[Finding]:
     yield Finding("trades shuffled", likely, likely <= 2 * actual, text)
 
     share = source.loaded.experiment.robustness.dropped
-    kept = len(profits) - max(1, round(len(profits) * float(share)))
+    kept = max(1, len(profits) - max(1, round(len(profits) * float(share))))
     totals = sorted(sum(chance.sample(profits, kept)) for _ in range(_DRAWS))
     gains = sum(total > 0 for total in totals) / _DRAWS
     holds = gains >= _LIKELY if sum(profits) > 0 else None

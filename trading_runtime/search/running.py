@@ -12,6 +12,7 @@ import functools
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+from trading_runtime.errors import IncompleteError
 from trading_runtime.execution.local_run import LocalRun
 from trading_runtime.execution.preparation import check_here, prepare_loaded
 from trading_runtime.planning.points import PointList
@@ -52,6 +53,7 @@ def run_search(  # noqa: PLR0913 - what a run is started with
 
     A search that is inside a split of another run keeps its workers for the next one, and has no
     report. The same run id resumes where it ended. Raises what ``LocalRun.execute`` raises, and
+    ``IncompleteError`` when equal failures end a generation (``limits.stop_after``), and
     ``UsageError`` when the method cannot search this space, or when the run id belongs to another
     search.
     """
@@ -67,6 +69,13 @@ def run_search(  # noqa: PLR0913 - what a run is started with
         )
         ended = generation.execute(allow_incomplete=True)
         computed, seconds = computed + ended.computed, seconds + ended.seconds
+        if missing := ended.reduction.result.counts.missing:
+            # Points that were never tried are not asked from as if they had failed.
+            raise IncompleteError(
+                f"run {search.generation_id!r}: {missing:,} tasks not started after as many equal "
+                "failures as limits.stop_after allows, so the search asks for no more points; "
+                f"'trading-runtime runs show {search.generation_id}' says what failed"
+            )
         search.tell(asked, ended.reduction.points)
         if show_progress:
             sys.stderr.write(f"{search.progress}\n")
