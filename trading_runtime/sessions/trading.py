@@ -150,6 +150,9 @@ class Trading:
         if self.ending is not None and self.ending.is_orderly:
             self.storage.outbox.check()
             self.records.check()
+            if (failed := self.node.failures.as_error()) is not None:
+                # The engine calls on_stop last.
+                self.reasons.ending = Ending.of(failed)
         return self.ending or Ending(Kind.INTERNAL, "the session ended without a reason")
 
     @property
@@ -297,6 +300,16 @@ class Trading:
 
     async def _restore(self, state: AccountState) -> bool:
         """Restore positions and resting orders; return whether they exist now."""
+        there = {str(item.id) for item in self.replay.instruments}
+        names = [item.instrument for item in state.positions]
+        names += [order.instrument for order in state.orders]
+        if gone := sorted(set(names) - there):
+            message = (
+                f"session {state.session!r} left positions or orders in {', '.join(gone)}, which "
+                "the data does not have: add it to the data, or start over with 'trade --fresh'"
+            )
+            self.reasons.note(Ending.of(UsageError(message)))
+            return False
         for position in state.positions:
             self.node.restore_position(
                 position.instrument, position.quantity, position.average_price

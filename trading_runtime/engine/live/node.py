@@ -44,7 +44,7 @@ from trading_runtime.engine.strategy.hidden_packages import without_versions_in_
 from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard
 from trading_runtime.engine.strategy.stray_errors import watch_strays
 from trading_runtime.engine.strategy.subscriptions import renewable
-from trading_runtime.errors import UsageError
+from trading_runtime.errors import DataError, UsageError
 from trading_runtime.message_kinds import counted_kinds
 from trading_runtime.units import steady_ns
 
@@ -416,19 +416,28 @@ class PaperNode:
             return {}
 
     def restore_position(self, name: str, quantity: str, average_price: str) -> None:
-        """Put a position back, opened at ``average_price`` and without a fee."""
+        """Put a position back, opened at ``average_price`` and without a fee.
+
+        Raises ``DataError`` when the engine knows no such quantity or price.
+        """
         signed = Decimal(quantity)
         instrument = self._ledger.instruments[name]
         order_id = f"{restorer.PREFIX}{time.time_ns()}"
         self._restorers[0].expect(order_id, Decimal(average_price))
-        order = self.strategy.order_factory.limit(
-            instrument.id,
-            model.OrderSide.BUY if signed > 0 else model.OrderSide.SELL,
-            model.Quantity.from_str(f"{abs(signed):.{instrument.size_precision}f}"),
-            instrument.make_price(float(average_price)),
-            client_order_id=model.ClientOrderId(order_id),
-            tags=[restorer.PREFIX.rstrip("-")],
-        )
+        try:
+            order = self.strategy.order_factory.limit(
+                instrument.id,
+                model.OrderSide.BUY if signed > 0 else model.OrderSide.SELL,
+                model.Quantity.from_str(f"{abs(signed):.{instrument.size_precision}f}"),
+                instrument.make_price(float(average_price)),
+                client_order_id=model.ClientOrderId(order_id),
+                tags=[restorer.PREFIX.rstrip("-")],
+            )
+        except ValueError as error:
+            raise DataError(
+                f"the position of {quantity} {name} at {average_price} cannot be put back: "
+                f"{error}; start over with 'trade --fresh'"
+            ) from error
         self._strategy_class.submit_order(
             self.strategy, order, None, model.ClientId(restorer.CLIENT)
         )
