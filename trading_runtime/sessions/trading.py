@@ -180,8 +180,16 @@ class Trading:
             try:
                 if not self.is_abandoned:
                     await running
+                    self._take_last()
             except Exception as error:  # noqa: BLE001 - it is how the session ended
                 self.reasons.note(Ending.of(error))
+
+    def _take_last(self) -> None:
+        """Write down and save what a simulated venue did with orders that on_stop sent."""
+        if not self.reasons.is_connected or isinstance(self.node, VenueNode):
+            return
+        if self.ending is not None and self.ending.is_orderly and self.node.report_last():
+            self._keep(whole=True)
 
     @contextlib.contextmanager
     def _signals(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:

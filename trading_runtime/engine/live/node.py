@@ -142,6 +142,9 @@ class PaperNode:
             self._node.add_actor(actor)
         if not isinstance(replay, ArrivingData):
             listener = Timing(listener, self._note_times)
+        self._listener = listener
+        self._at_stop: dict[Any, int] | None = None
+        """How many events each order had when the node was stopped."""
         self._add_strategy(loaded, inputs, listener, saved)
 
     def _new_builder(self) -> LiveNodeBuilder:
@@ -290,7 +293,26 @@ class PaperNode:
 
     def stop(self) -> None:
         """Stop the node; what is still in its queues is lost."""
+        if self._at_stop is None:
+            orders = self.cache.orders()
+            self._at_stop = {order.client_order_id: len(order.events()) for order in orders}
         self.handle.stop()
+
+    def report_last(self) -> bool:
+        """Report what became of orders since the stop; return whether anything did.
+
+        The engine tells a strategy that has stopped nothing of what it sent in its ``on_stop``.
+        """
+        before = self._at_stop or {}
+        last = [
+            event
+            for order in sorted(self.cache.orders(), key=lambda order: order.ts_init)
+            for event in order.events()[before.get(order.client_order_id, 0) :]
+            if type(event).__name__ not in {"OrderInitialized", "OrderSubmitted", "OrderDenied"}
+        ]
+        for event in last:
+            self._listener.on_order_event(event)
+        return bool(last)
 
     def halt(self, reason: str = KILL_REASON) -> None:
         """Block all further orders of the strategy, even those that close a position."""
@@ -416,10 +438,7 @@ class PaperNode:
             return {}
 
     def restore_position(self, name: str, quantity: str, average_price: str) -> None:
-        """Put a position back, opened at ``average_price`` and without a fee.
-
-        Raises ``DataError`` when the engine knows no such quantity or price.
-        """
+        """Put a position back, without a fee; raises ``DataError`` when there can be none such."""
         signed = Decimal(quantity)
         instrument = self._ledger.instruments[name]
         order_id = f"{restorer.PREFIX}{time.time_ns()}"
