@@ -43,7 +43,7 @@ def test_an_account_is_read_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"format": 2}, "it is of another version"),
+        ({"format": 2, "balances": {"USDT": "10"}}, "has format 2, and this version reads 1"),
         ({"at": "5"}, "at is of the wrong type"),
         ({"orders": [{"order_id": "O-1"}]}, "orders[0].instrument is missing"),
         (
@@ -56,6 +56,7 @@ def test_an_account_is_read_as_it_was_written() -> None:
         ),
         ({"balances": ["much USDT"]}, "balances[0]: 'much' is no number"),
         ({"balances": ["NaN USDT"]}, "balances[0]: 'NaN' is no number"),
+        ({"balances": ["1 USDT", "2 USDT"]}, "balances: 'USDT' is there twice"),
         ({"strategy": {"seen": "AQI"}}, "strategy.seen: 'AQI' is no base64"),
         (
             {"losses": {"first": "1", "midnight": 0, "at_midnight": "x", "reached": {}}},

@@ -70,6 +70,13 @@ def lines(content: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in content.splitlines()]
 
 
+def booked_in_what_is_kept(text: str) -> list[str]:
+    """Return the ids of the fills in the journal that the end of a session names."""
+    kept = Path(text.partition("its journal is in ")[2].partition(";")[0])
+    entries = lines(b"".join(path.read_bytes() for path in kept.glob("journal/*/*.jsonl")))
+    return [item["payload"]["trade_id"] for item in entries if item["event"] == "order_filled"]
+
+
 @pytest.mark.parametrize("signalled", [None, signal.SIGTERM])
 def test_a_session_whose_storage_falls_silent_sends_nothing_and_loses_no_fill(
     tmp_path: Path, bucket: str, proxy: Proxy, signalled: int | None
@@ -89,16 +96,37 @@ def test_a_session_whose_storage_falls_silent_sends_nothing_and_loses_no_fill(
         output, errors = process.communicate(timeout=PATIENCE_SECONDS)
 
         text = output + errors
-        kept = Path(text.partition("its journal is in ")[2].partition(";")[0])
-        entries = lines(b"".join(path.read_bytes() for path in kept.glob("journal/*/*.jsonl")))
-        booked = [
-            item["payload"]["trade_id"] for item in entries if item["event"] == "order_filled"
-        ]
         assert process.returncode == (10 if signalled is None else 75), text
         assert ("the kill switch cannot be read, and so counts as on" in text) == (not signalled)
-        assert booked == live.executed
+        assert booked_in_what_is_kept(text) == live.executed
         assert len(live.accepted) == 2
         assert live.exchange.positions[SYMBOL] == Decimal("0.010")
+
+
+def test_a_session_that_its_storage_denies_halts_and_loses_no_fill(
+    tmp_path: Path, bucket: str, server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = threading.Event()
+    with (
+        Proxy(server.port, lambda _: 403 if denied.is_set() else None) as between,
+        Stored(tmp_path, bucket) as live,
+    ):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", between.endpoint)
+        s3._opened.cache_clear()
+        live.write(results=f"{bucket}/results")
+        process = live.connect()
+        live.order("buy 0.010", "rest 0.020 40000.0")
+        until(lambda: live.executed and len(live.exchange.open_orders) == 1)
+        denied.set()
+        output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+
+    text = output + errors
+    # Either the kill switch or the account is asked for first.
+    assert process.returncode in {Kind.KILLED.exit_code, Kind.STORAGE.exit_code}, text
+    assert "access denied" in text
+    assert live.exchange.open_orders == []
+    assert len(live.executed) == 1
+    assert booked_in_what_is_kept(text) == live.executed
 
 
 def test_what_a_session_keeps_on_the_machine_is_no_scratch_whatever_its_run_is_called(

@@ -19,6 +19,7 @@ from tests.sessions.test_session import submitted_after, table
 from trading_runtime.errors import UsageError
 from trading_runtime.results.store import Store
 from trading_runtime.sessions.account import SessionAccount
+from trading_runtime.sessions.parity import compare_session
 
 if TYPE_CHECKING:
     import subprocess
@@ -65,7 +66,9 @@ def test_position_order_and_balance_go_on_without_a_step_in_equity(
     )
 
     assert ended.returncode == 0, ended.stderr
-    assert started["carried_from"] == "one"
+    assert (started["carried_from"], started["saved"]) == ("one", ["bars"])
+    with pytest.raises(UsageError, match="'two' began with what its strategy saved in an earlier"):
+        compare_session(Store(deployed.results), "two")
     assert Decimal(started["balances"][0].split()[0]) == 100_000 - spent
     assert [item.split()[0] for item in restored["positions"]] == ["BTCUSDT-PERP.SIM"]
     assert Decimal(restored["positions"][0].split()[1]) == Decimal("0.1")
@@ -91,6 +94,8 @@ def test_what_a_killed_session_left_is_refused_by_its_reason(deployed: SmallSess
     forgot = deployed.run("--run-id", "two")
     path.write_bytes(left[: len(left) // 2])
     cut = deployed.run("--run-id", "three")
+    path.write_bytes(left.replace(b"BTCUSDT-PERP", b"ETHUSDT-PERP"))
+    elsewhere = deployed.run("--run-id", "four")
 
     assert compared.returncode == 2
     assert "left no tables to compare: it did not reach its end" in compared.stderr
@@ -100,6 +105,9 @@ def test_what_a_killed_session_left_is_refused_by_its_reason(deployed: SmallSess
     assert cut.returncode == 3
     assert "state.json: damaged" in cut.stderr
     assert "--fresh" in cut.stderr
+    assert elsewhere.returncode == 2
+    assert "left positions or orders in ETHUSDT-PERP.SIM, which the data does" in elsewhere.stderr
+    assert b"ETHUSDT-PERP" in path.read_bytes()
 
 
 def test_the_equity_of_both_sessions_is_that_of_one(deployed: SmallSession) -> None:

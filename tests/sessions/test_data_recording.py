@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -67,6 +68,12 @@ def wait_for_rows(live: LiveSession, process: subprocess.Popen[str], least: int)
     """Wait until so many quotes are in files."""
     folder = live.folder / "recorded"
     live.wait(lambda: rows_in_files(folder, "quotes") >= least, process)
+
+
+def publish_row(live: LiveSession) -> None:
+    """Let the venue send one quote and one trade, of a symbol that is silent otherwise."""
+    sending = live.protocol._publish_symbol(SYMBOL, is_bar_due=False)
+    asyncio.run_coroutine_threadsafe(sending, live.venue._loop).result(PATIENCE_SECONDS)
 
 
 def test_what_was_flushed_survives_a_kill_and_the_dataset_grows(live: LiveSession) -> None:
@@ -147,6 +154,35 @@ def test_a_paper_session_on_a_venues_data_trades_as_a_backtest_of_its_recording(
     assert found["exact"] == found["session_fills"] == found["backtest_fills"] == len(fills)
     assert len({item["price"] for item in fills}) > 1
     assert live.exchange.recorded("accepted") == []
+
+
+def test_an_alert_set_inside_an_alert_fires_before_the_next_row_here_and_in_the_backtest(
+    live: LiveSession,
+) -> None:
+    topic = f"orderbook.1.{SYMBOL}"
+    live.protocol.silent.add(SYMBOL)
+    live.write(mode="paper", execution=SIMULATED)
+    live.content["data"]["types"] = ["quotes"]
+    live.use("alerted.py:Alerted", instrument_id=INSTRUMENT)
+    process = live.start()
+    live.wait(lambda: any(topic in topics for topics in live.protocol._public.values()), process)
+    for number in range(1, 4):
+        # Each row has its own price, and comes after the fill of the row before.
+        live.venue.do(live.exchange.move, SYMBOL, f"{46_000 + 100 * number}.0")
+        publish_row(live)
+        live.wait_for("order_filled", process, number)
+    code, text = ended(process, signal.SIGTERM)
+    compared = live.command("parity", "one", "--json")
+    found = json.loads(compared.stdout)
+
+    assert code == 143, text
+    assert compared.returncode == 0, compared.stderr
+    assert found["exact"] == found["session_fills"] == found["backtest_fills"] == 3
+    assert [item["price"] for item in live.events("order_filled")] == [
+        "46100.10",
+        "46199.90",
+        "46300.10",
+    ]
 
 
 def test_data_of_binance_is_recorded_by_the_engines_adapter(live: LiveSession) -> None:

@@ -9,6 +9,7 @@ import threading
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 
 from tests.sessions.live_session import INSTRUMENT, PRICE, SYMBOL, LiveSession
@@ -670,16 +671,43 @@ def test_a_strategy_that_quotes_for_ever_sends_nothing_once_it_is_stopped(
     assert {item["rule"] for item in live.events("order_denied")} <= {"STOP"}
 
 
-def test_what_a_session_imports_for_its_tables_is_not_held_against_the_strategy(
+FLUSHED = {
+    "orders": ["status"],
+    "fills": ["quantity", "price", "fee"],
+    "positions": ["instrument_id", "peak_quantity"],
+    "equity": ["equity"],
+}
+"""Columns of the tables that a session stores while it trades."""
+
+
+def test_tables_are_stored_while_it_trades_and_their_imports_are_not_the_strategys(
     live: LiveSession,
 ) -> None:
     # Arrow imports cloudpickle where that is installed, as it is for these tests.
     live.change("trading_runtime.sessions.trading", _FLUSH_SECONDS=0.1)
+
+    def stored(name: str) -> list[tuple[Any, ...]]:
+        path, columns = live.results / f"runs/one/session/{name}.parquet", FLUSHED[name]
+        return pl.read_parquet(path).select(columns).rows() if path.exists() else []
+
     process = live.connect()
-    live.wait((live.results / "runs/one/session/fills.parquet").exists, process)
+    live.order("buy 0.010", "rest 0.020 40000.0")
+    # Each table is stored by itself.
+    for name, rows in (("orders", 2), ("fills", 1), ("positions", 1)):
+        live.wait(lambda name=name, rows=rows: len(stored(name)) == rows, process)  # type: ignore[misc]
+    live.wait(lambda: ("ACCEPTED",) in stored("orders"), process)
+    live.wait(lambda: stored("equity")[-1] != stored("equity")[0], process)
+    found = {name: stored(name) for name in FLUSHED}
     code, text = ended(process, signal.SIGTERM)
+    fee = live.exchange.executions[0].fee
 
     assert code == 143, text
+    assert sorted(found["orders"]) == [("ACCEPTED",), ("FILLED",)]
+    assert found["fills"] == [(Decimal("0.010"), Decimal("46000.1"), fee)]
+    assert found["positions"] == [(INSTRUMENT, Decimal("0.010"))]
+    # Bought at the ask of 46,000.1, and valued at the bid of 45,999.9.
+    assert found["equity"][0] == (Decimal(100_000),)
+    assert found["equity"][-1] == (100_000 - fee - Decimal("0.002"),)
 
 
 def test_what_the_account_has_in_other_instruments_is_left_alone(tmp_path: Path) -> None:

@@ -230,6 +230,8 @@ def test_an_override_is_noted_with_its_reason(
     content = json.loads(before) | {"promotion": {"min_trades": 100_000}}
     run.files.experiment.write_text(json.dumps(content))
     try:
+        assert promoted(run, tmp_path / "deployment.json", "--override", " ") == 2
+        assert not (tmp_path / "deployment.json").exists()
         code = promoted(run, tmp_path / "deployment.json", "--override", "only on paper")
     finally:
         run.files.experiment.write_text(before)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from trading_runtime.errors import UsageError
 from trading_runtime.records.account import AccountState, HeldPosition, OrderTerms, RestingOrder
 from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.records.journal import JournalEntry
@@ -44,6 +47,8 @@ def test_a_share_that_was_bought_takes_cash_alone() -> None:
     # 10,000 - 10 x 100.5 - 1
     assert rolled.balances == ["8994 USD"]
     assert rolled.positions == [HeldPosition("A.XNAS", "10", "100.5")]
+    with pytest.raises(UsageError, match=r"'first' traded A\.XNAS, which the data does not have"):
+        rolled_forward(state, fill, {}, is_cash=True)
 
 
 def test_an_order_that_was_changed_keeps_what_was_filled_and_its_new_trigger() -> None:

@@ -183,6 +183,35 @@ def test_an_exception_of_a_callback_ends_the_session(
     assert deployed.metadata()["status"] == "failed"
 
 
+def test_an_exception_of_on_stop_fails_the_session_and_its_tables_are_stored(
+    deployed: SmallSession,
+) -> None:
+    deployed.use("steady.py:Steady", raises_at_stop=True, rests=False)
+    ended = deployed.run()
+
+    assert ended.returncode == 4
+    assert "ValueError: as it was told to (steady.py:" in ended.stderr
+    assert deployed.metadata()["status"] == "failed"
+    assert [item["kind"] for item in deployed.events("run_failed")] == ["strategy"]
+    assert table(deployed, "fills").height == ROWS
+
+
+def test_what_on_stop_buys_is_written_down_kept_and_as_in_a_backtest(
+    deployed: SmallSession,
+) -> None:
+    deployed.use("steady.py:Steady", buys_at_stop=True, rests=False)
+    deployed.write(on_stop="hold")
+    ended = deployed.run()
+    compared = json.loads(deployed.command("parity", "one", "--json").stdout)
+    state = json.loads((deployed.results / "accounts/small/state.json").read_text())
+
+    assert ended.returncode == 0, ended.stderr
+    assert deployed.events("order_filled")[-1]["quantity"] == "0.007"
+    # Sold is what was bought before, every fourth bar.
+    assert [item["quantity"] for item in state["positions"]] == ["0.007"]
+    assert compared["exact"] == compared["backtest_fills"] == ROWS + 1
+
+
 @pytest.mark.parametrize(("on_failure", "positions"), [("hold", 1), ("flatten", 0)])
 def test_after_the_kill_switch_no_order_goes_out_but_what_flattens(
     deployed: SmallSession, on_failure: str, positions: int

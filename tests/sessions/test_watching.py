@@ -225,7 +225,8 @@ def test_a_ban_is_kept_until_its_end(watched: Watched) -> None:
     assert watched.held == "the venue had too many requests"
 
 
-def test_rows_around_a_loss_are_told_as_a_gap(watched: Watched) -> None:
+@pytest.mark.parametrize("late", [32, 34])
+def test_rows_around_a_loss_are_told_as_a_gap(watched: Watched, late: int) -> None:
     name, other = NAMES
     second = 1_000_000_000
     now = time.time_ns() // second * second
@@ -233,13 +234,15 @@ def test_rows_around_a_loss_are_told_as_a_gap(watched: Watched) -> None:
         watched.comes(each, now)
     watched.pass_by(1)
     watched.data.on_socket("prices", False)  # noqa: FBT003 - a callback of the engine
+    watched.data.on_socket("orders", False)  # noqa: FBT003 - a callback of the engine
     watched.pass_by(30)
     watched.data.on_socket("prices", True)  # noqa: FBT003 - a callback of the engine
     watched.pass_by(1)
-    watched.comes(name, now + 32 * second)
-    watched.pass_by(1)
-    watched.comes(name, now + 33 * second)
-    watched.pass_by(1)
+    for seconds in (32, 33, 34, 35):
+        if seconds == late:
+            watched.data.on_socket("orders", True)  # noqa: FBT003 - a callback of the engine
+        watched.comes(name, now + seconds * second)
+        watched.pass_by(1)
     gaps = [event for event in watched.written if isinstance(event, DataGap)]
 
     assert gaps == [

@@ -14,6 +14,10 @@ from trading_runtime.records.forms import parse_record, read_as, to_document
 ACCOUNT_FORMAT = 1
 
 
+class OtherFormatError(ValueError):
+    """Another version wrote the account, in a format that this one does not read."""
+
+
 @dataclass(frozen=True)
 class HeldPosition(Record):
     """A position; above zero is long."""
@@ -134,13 +138,26 @@ class LeaseRecord(Record):
 
 
 def parse_account(content: bytes) -> AccountState:
-    """Return what an account holds; raises ``ValueError`` when the bytes are damaged."""
-    state = read_as(AccountState, json.loads(content))
-    if state.format != ACCOUNT_FORMAT:
-        raise ValueError("it is of another version")
+    """Return what an account holds; raises ``ValueError`` when the bytes are damaged.
+
+    That is an ``OtherFormatError`` when another version wrote them.
+    """
+    document = json.loads(content)
+    if isinstance(document, dict) and document.get("format", ACCOUNT_FORMAT) != ACCOUNT_FORMAT:
+        raise OtherFormatError(
+            f"has format {str(document['format'])[:80]}, and this version reads {ACCOUNT_FORMAT}"
+        )
+    state = read_as(AccountState, document)
     for place, text in _numbers(state):
         if not _is_number(text):
             raise ValueError(f"{place}: {text[:80]!r} is no number")
+    for name, keys in (
+        ("positions", [item.instrument for item in state.positions]),
+        ("orders", [item.order_id for item in state.orders]),
+        ("balances", [item.partition(" ")[2] for item in state.balances]),
+    ):
+        if len(set(keys)) < len(keys):
+            raise ValueError(f"{name}: {max(keys, key=keys.count)[:80]!r} is there twice")
     for key, text in state.strategy.items():
         try:
             base64.b64decode(text, validate=True)

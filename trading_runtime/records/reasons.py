@@ -10,15 +10,15 @@ from trading_runtime.errors import UsageError
 _LONGEST_REASON = 500
 
 
-def checked_reason(reason: str, kept_with: str) -> str:
+def checked_reason(reason: str, kept_with: str, option: str = "--reason") -> str:
     """Return a reason as one line; ``kept_with`` is where others will read it.
 
-    Raises ``UsageError`` when it is empty or too long.
+    ``option`` is where it was given. Raises ``UsageError`` when it is empty or too long.
     """
     reason = " ".join(reason.split())
     if not 0 < len(reason) <= _LONGEST_REASON:
         raise UsageError(
-            f"--reason: {len(reason)} characters; accepted are 1 to {_LONGEST_REASON}: say why, "
+            f"{option}: {len(reason)} characters; accepted are 1 to {_LONGEST_REASON}: say why, "
             f"for whoever reads the {kept_with}"
         )
     return reason

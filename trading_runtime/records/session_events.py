@@ -35,6 +35,8 @@ class SessionStarted(Event):
     """The starting balances of the account."""
     carried_from: str | None = None
     """The earlier session whose account continues."""
+    saved: list[str] | None = None
+    """What the strategy had saved then, and is given, by key."""
 
 
 class OriginOverridden(Event):

@@ -24,7 +24,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from trading_runtime.errors import DataError, LeaseLostError, UsageError
-from trading_runtime.records.account import LeaseRecord, parse_account
+from trading_runtime.records.account import LeaseRecord, OtherFormatError, parse_account
 from trading_runtime.records.instruments import InstrumentDefinition
 from trading_runtime.records.journal import entries_of
 from trading_runtime.records.session_events import OrderFilled
@@ -286,13 +286,18 @@ class SessionAccount:
         """Return what the account holds, ``None`` when it has no history.
 
         ``entries`` returns what the last session wrote into its journal, some of it after saving
-        the state. Raises ``DataError`` when the file is damaged.
+        the state. Raises ``DataError`` when the file is damaged, or another version wrote it.
         """
         try:
             return parse_account(self._store.objects.read(self._state))
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except OtherFormatError as error:
+            raise DataError(
+                f"{self._store.place}/{self._state}: {error}; continue with the version that wrote "
+                "it, or start over with 'trade --fresh'"
+            ) from error
+        except (ValueError, RecursionError) as error:
             raise self._damaged(self._state, error) from error
 
     def write(self, state: AccountState) -> None:

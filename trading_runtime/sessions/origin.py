@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trading_runtime.canonical import digest
 from trading_runtime.errors import UsageError
+from trading_runtime.records.reasons import checked_reason
 from trading_runtime.records.session_events import OriginOverridden
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def check_origin(
     ]
     if not changed:
         return None
+    if despite is not None:
+        despite = checked_reason(despite, "session's journal", "--despite")
     reason = despite or origin.despite
     if reason is None:
         raise UsageError(

@@ -24,6 +24,7 @@ from trading_runtime.execution.task import TaskRunner
 from trading_runtime.records.journal import entries_of
 from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
+from trading_runtime.records.session_events import SessionStarted
 from trading_runtime.sessions.preparation import cut_window, prepared_of
 from trading_runtime.storage.files import read_json
 from trading_runtime.storage.scratch import Scratch
@@ -142,11 +143,15 @@ def compare_session(store: Store, run_id: str) -> Compared:
     has_arrived = isinstance(read.deployment.data, AdapterData)
     prepared = prepared_of(_recorded(run_id, read) if has_arrived else read)
     common = session.common
-    if any(entry.event == "account_restored" for entry in entries_of(files.journals, "session-")):
-        raise UsageError(
-            f"session {run_id!r} began with the positions or orders of an earlier one, and a "
-            "backtest begins without; compare the first session, or one after 'trade --fresh'"
-        )
+    for entry in entries_of(files.journals, "session-"):
+        started = entry.as_event(SessionStarted)
+        is_told = started is not None and started.saved is not None
+        if is_told or entry.event == "account_restored":
+            what = "what its strategy saved in" if is_told else "the positions or orders of"
+            raise UsageError(
+                f"session {run_id!r} began with {what} an earlier one, and a backtest begins "
+                "without; compare the first session, or one after 'trade --fresh'"
+            )
     plan = prepared.plan(
         None,
         start=session.partitions[0].start,

@@ -18,6 +18,7 @@ from trading_runtime.evidence.bundle import SUFFIX, bundle_run, refuse_running
 from trading_runtime.planning.identity import decode_values
 from trading_runtime.records.metadata import read_metadata
 from trading_runtime.records.plan import read_plan
+from trading_runtime.records.reasons import checked_reason
 from trading_runtime.records.result import read_result
 from trading_runtime.records.session_events import PointPromoted
 from trading_runtime.results.judgement import deflated, drawn_points, judge
@@ -71,9 +72,11 @@ def promote(  # noqa: PLR0913 - what a promotion is decided by
     needs them, since that may run backtests.
 
     Raises ``UsageError`` when the run is not complete or has no such point, its gates refuse the
-    point and are not overridden, or ``target`` already exists; ``DataError`` when its records are
-    damaged.
+    point and are not overridden, ``override`` is empty, or ``target`` already exists; ``DataError``
+    when its records are damaged.
     """
+    if override is not None:
+        override = checked_reason(override, "run's journal", "--override")
     files = store.run(run_id)
     refuse_running(run_id, running=is_running(store, run_id))
     result, metadata = read_result(files), read_metadata(files)
@@ -100,6 +103,15 @@ def promote(  # noqa: PLR0913 - what a promotion is decided by
             f"run {run_id!r}, point {number}: " + "; ".join(refused) + "; --override REASON writes "
             "the deployment anyway, and notes the reason in the run's journal"
         )
+    origin = {
+        "run": run_id,
+        "point": number,
+        "run_digest": result.run_digest,
+        "evidence": "0" * 64,  # until it is bundled
+    }
+    config = {**experiment.strategy.config, **decode_values(point.config)}
+    content = _content(experiment, config, origin, _Places(metadata.experiment_file, target))
+    _check(content)
     # Before the evidence is bundled, so that it includes the promotion.
     append_events(
         store,
@@ -114,15 +126,7 @@ def promote(  # noqa: PLR0913 - what a promotion is decided by
     )
     store.fetch(f"runs/{run_id}/")
     evidence = bundle_run(store, store.run(run_id), target.with_name(f"{target.stem}{SUFFIX}"))
-    origin = {
-        "run": run_id,
-        "point": number,
-        "run_digest": result.run_digest,
-        "evidence": evidence.sha256,
-    }
-    config = {**experiment.strategy.config, **decode_values(point.config)}
-    content = _content(experiment, config, origin, _Places(metadata.experiment_file, target))
-    _check(content)
+    origin["evidence"] = evidence.sha256
     origin["tasks"] = [task.task_id for task in plan.tasks if task.point == number]
     origin["tested"] = {
         "engine": plan.common.engine_version,

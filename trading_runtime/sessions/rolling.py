@@ -12,6 +12,7 @@ from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING
 
 from trading_runtime.canonical import decimal_text
+from trading_runtime.errors import UsageError
 from trading_runtime.records import session_events as events
 from trading_runtime.records.account import HeldPosition, RestingOrder
 from trading_runtime.units import parse_instant
@@ -124,7 +125,12 @@ class _Books:
         if fill.fee:
             amount, _, code = fill.fee.partition(" ")
             self._balances[code] -= Decimal(amount)
-        definition = self._instruments[name]
+        definition = self._instruments.get(name)
+        if definition is None:
+            raise UsageError(
+                f"session {self._state.session!r} traded {name}, which the data does not have: add "
+                "it to the data, or start over with 'trade --fresh'"
+            )
         signed = quantity if fill.side == "BUY" else -quantity
         held, average = self._positions.get(name, (Decimal(0), Decimal(0)))
         closed = min(abs(held), quantity) if held * signed < 0 else Decimal(0)

@@ -33,6 +33,7 @@ from trading_runtime.errors import (
     DataError,
     Kind,
     StoppedError,
+    StorageError,
     TaskTimeoutError,
     TradingRuntimeError,
     TransientError,
@@ -156,11 +157,11 @@ class Session:
         kept, result = None, None
         try:
             ending, result = self._executed(started)
-        except TransientError:
+        except (TransientError, StorageError):
             trading = self._traded
             if trading is None or trading.ending is None or prepared.store.copy.is_complete:
                 raise
-            # How it ended is not lost with a storage that is away.
+            # How it ended is not lost with a storage that is away, or that denies access by now.
             ending, kept = trading.ending, self._kept_apart()
         return SessionOutcome(
             self.run_id,
@@ -311,6 +312,7 @@ class Session:
                     data=source,
                     balances=balances,
                     carried_from=None if carried is None else carried.session,
+                    saved=None if carried is None else sorted(carried.strategy) or None,
                 )
             )
             self._node = self._new_node(loaded, balances, carried)

@@ -149,6 +149,9 @@ class Trading:
         if self.ending is not None and self.ending.is_orderly:
             self.storage.outbox.check()
             self.records.check()
+            if (failed := self.node.failures.as_error()) is not None:
+                # The engine calls on_stop last.
+                self.reasons.ending = Ending.of(failed)
         return self.ending or Ending(Kind.INTERNAL, "the session ended without a reason")
 
     @property
@@ -176,8 +179,16 @@ class Trading:
             try:
                 if not self.is_abandoned:
                     await running
+                    self._take_last()
             except Exception as error:  # noqa: BLE001 - it is how the session ended
                 self.reasons.note(Ending.of(error))
+
+    def _take_last(self) -> None:
+        """Write down and save what a simulated venue did with orders that on_stop sent."""
+        if not self.reasons.is_connected or isinstance(self.node, VenueNode):
+            return
+        if self.ending is not None and self.ending.is_orderly and self.node.report_last():
+            self._keep(whole=True)
 
     @contextlib.contextmanager
     def _signals(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
@@ -277,6 +288,16 @@ class Trading:
 
     async def _restore(self, state: AccountState) -> bool:
         """Restore positions and resting orders; return whether they exist now."""
+        there = {str(item.id) for item in self.replay.instruments}
+        names = [item.instrument for item in state.positions]
+        names += [order.instrument for order in state.orders]
+        if gone := sorted(set(names) - there):
+            message = (
+                f"session {state.session!r} left positions or orders in {', '.join(gone)}, which "
+                "the data does not have: add it to the data, or start over with 'trade --fresh'"
+            )
+            self.reasons.note(Ending.of(UsageError(message)))
+            return False
         for position in state.positions:
             self.node.restore_position(
                 position.instrument, position.quantity, position.average_price

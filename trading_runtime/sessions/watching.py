@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trading_runtime.sessions.recording import SessionRecords
 
 _SECOND = 1_000_000_000
+_NO_GAP = (0, 0, 0)
 _TOO_MANY = re.compile(
     r"too[ _]many|rate.?limit|(too|requests) frequent|service unavailable"
     # A number alone may be a price or an amount.
@@ -71,8 +72,8 @@ class HealthWatch:
         self._most_lost = parse_duration(limits.venue_lost) / _SECOND
         self._most_apart = parse_duration(limits.clock_skew) / _SECOND
         self._seen: dict[str, tuple[int, float]] = {}
-        self._gaps: set[str] = set()
-        """Instruments whose next row comes after a gap."""
+        self._gaps: dict[str, tuple[int, int, int]] = {}
+        """By instrument: the widest step between rows that came since a loss, and its two ends."""
         self._stale: dict[str, float] = {}
         self._asked: dict[str, float] = {}
         self._waits: dict[str, float] = {}
@@ -144,7 +145,7 @@ class HealthWatch:
             if not self._lost:
                 self._lost_since = now
             self._lost[endpoint] = now
-            self._gaps |= self._seen.keys()
+            self._gaps = dict.fromkeys(self._seen, _NO_GAP) | self._gaps
             self._hold_back()
             self._records.write(events.VenueLost(endpoint=endpoint))
         elif self._lost.pop(endpoint, None) is not None and not self._lost:
@@ -174,10 +175,13 @@ class HealthWatch:
         seen, since = self._seen.setdefault(name, (newest, now))
         silent = now - since
         if newest != seen:
-            if name in self._gaps and seen and not self._lost:
-                self._gaps.discard(name)
-                gap = {"since": format_instant(seen), "until": format_instant(newest)}
-                self._records.write(events.DataGap(instrument=name, **gap))
+            if name in self._gaps and seen:
+                # Rows may come again while another connection is still lost.
+                self._gaps[name] = max(self._gaps[name], (newest - seen, seen, newest))
+                if not self._lost:
+                    _, *ends = self._gaps.pop(name)
+                    gap = dict(zip(("since", "until"), map(format_instant, ends), strict=True))
+                    self._records.write(events.DataGap(instrument=name, **gap))
             self._seen[name] = newest, now
             silent = 0.0
         if isinstance(self._data, ArrivingData) and newest:
@@ -189,7 +193,7 @@ class HealthWatch:
             self._stale[name] = since
             self._hold_back()
             self._records.write(events.DataStale(instrument=name, seconds=round(silent, 3)))
-            self._gaps.add(name)
+            self._gaps.setdefault(name, _NO_GAP)
             self._waits[name] = self._longest
             self._subscribe_again(name, now)
         elif silent <= self._longest and name in self._stale and newest:

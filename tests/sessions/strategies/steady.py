@@ -16,6 +16,8 @@ class SteadyConfig(StrategyConfig):
     rests: bool = True
     raises_at: int = 0
     """The bar at which it fails; 0 for none."""
+    raises_at_stop: bool = False
+    buys_at_stop: bool = False
     sells: bool = True
     """Whether it sells what it bought."""
     hoards: bool = False
@@ -37,6 +39,14 @@ class Steady(Strategy):
         self.subscribe_bars(self.settings.bar_type)
         if self.settings.wants_more:
             self.subscribe_trades(self.settings.bar_type.instrument_id)
+
+    def on_stop(self) -> None:
+        if self.settings.raises_at_stop:
+            raise ValueError("as it was told to")
+        if self.settings.buys_at_stop:
+            size = Quantity.from_str("0.007")
+            name = self.settings.bar_type.instrument_id
+            self.submit_order(self.order_factory.market(name, OrderSide.BUY, size))
 
     def on_bar(self, _bar: Bar) -> None:
         self.bars += 1

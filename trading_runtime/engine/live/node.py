@@ -44,7 +44,7 @@ from trading_runtime.engine.strategy.hidden_packages import without_versions_in_
 from trading_runtime.engine.strategy.hosting import guarded_strategy, new_guard
 from trading_runtime.engine.strategy.stray_errors import watch_strays
 from trading_runtime.engine.strategy.subscriptions import renewable
-from trading_runtime.errors import UsageError
+from trading_runtime.errors import DataError, UsageError
 from trading_runtime.message_kinds import counted_kinds
 from trading_runtime.units import steady_ns
 
@@ -142,6 +142,9 @@ class PaperNode:
             self._node.add_actor(actor)
         if not isinstance(replay, ArrivingData):
             listener = Timing(listener, self._note_times)
+        self._listener = listener
+        self._at_stop: dict[Any, int] | None = None
+        """How many events each order had when the node was stopped."""
         self._add_strategy(loaded, inputs, listener, saved)
 
     def _new_builder(self) -> LiveNodeBuilder:
@@ -290,7 +293,26 @@ class PaperNode:
 
     def stop(self) -> None:
         """Stop the node; what is still in its queues is lost."""
+        if self._at_stop is None:
+            orders = self.cache.orders()
+            self._at_stop = {order.client_order_id: len(order.events()) for order in orders}
         self.handle.stop()
+
+    def report_last(self) -> bool:
+        """Report what became of orders since the stop; return whether anything did.
+
+        The engine tells a strategy that has stopped nothing of what it sent in its ``on_stop``.
+        """
+        before = self._at_stop or {}
+        last = [
+            event
+            for order in sorted(self.cache.orders(), key=lambda order: order.ts_init)
+            for event in order.events()[before.get(order.client_order_id, 0) :]
+            if type(event).__name__ not in {"OrderInitialized", "OrderSubmitted", "OrderDenied"}
+        ]
+        for event in last:
+            self._listener.on_order_event(event)
+        return bool(last)
 
     def halt(self, reason: str = KILL_REASON) -> None:
         """Block all further orders of the strategy, even those that close a position."""
@@ -416,19 +438,25 @@ class PaperNode:
             return {}
 
     def restore_position(self, name: str, quantity: str, average_price: str) -> None:
-        """Put a position back, opened at ``average_price`` and without a fee."""
+        """Put a position back, without a fee; raises ``DataError`` when there can be none such."""
         signed = Decimal(quantity)
         instrument = self._ledger.instruments[name]
         order_id = f"{restorer.PREFIX}{time.time_ns()}"
         self._restorers[0].expect(order_id, Decimal(average_price))
-        order = self.strategy.order_factory.limit(
-            instrument.id,
-            model.OrderSide.BUY if signed > 0 else model.OrderSide.SELL,
-            model.Quantity.from_str(f"{abs(signed):.{instrument.size_precision}f}"),
-            instrument.make_price(float(average_price)),
-            client_order_id=model.ClientOrderId(order_id),
-            tags=[restorer.PREFIX.rstrip("-")],
-        )
+        try:
+            order = self.strategy.order_factory.limit(
+                instrument.id,
+                model.OrderSide.BUY if signed > 0 else model.OrderSide.SELL,
+                model.Quantity.from_str(f"{abs(signed):.{instrument.size_precision}f}"),
+                instrument.make_price(float(average_price)),
+                client_order_id=model.ClientOrderId(order_id),
+                tags=[restorer.PREFIX.rstrip("-")],
+            )
+        except ValueError as error:
+            raise DataError(
+                f"the position of {quantity} {name} at {average_price} cannot be put back: "
+                f"{error}; start over with 'trade --fresh'"
+            ) from error
         self._strategy_class.submit_order(
             self.strategy, order, None, model.ClientId(restorer.CLIENT)
         )
