@@ -29,7 +29,7 @@ EXPECTED: Mapping[str, set[str]] = {
     "lies": {"crash"},
     "endless_line": {"crash"},
     "deep": {"crash"},
-    "patched": {"crash", "strategy"},
+    "patched": {"ok", "crash", "strategy"},
     "mask": {"ok"},
     "gutted": {"strategy"},
     "undermined": {"ok"},

@@ -49,6 +49,8 @@ _ORDER = (
     "open_positions",
     "ruined",
 )
+_text = json.JSONEncoder(indent=1, ensure_ascii=False).encode
+"""As ``json.dumps``, but out of a strategy's reach: it may replace that function."""
 _WHERE_KNOWN = (
     *MONEY_WHERE_CHARGED,
     *COUNTS_WHERE_CHARGED,
@@ -139,7 +141,7 @@ def result_files(
 ) -> dict[str, bytes]:
     """Return the content of every file of a result, by name; ``manifest.json`` is the last."""
     files = {f"{name}.parquet": table_bytes(table) for name, table in tables.items()}
-    files["summary.json"] = (json.dumps(summary, indent=1, ensure_ascii=False) + "\n").encode()
+    files["summary.json"] = (_text(summary) + "\n").encode()
     rows = {f"{name}.parquet": table.num_rows for name, table in tables.items()}
     manifest = TaskManifest(
         task_id,
