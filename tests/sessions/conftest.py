@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,3 +35,11 @@ def live(tmp_path: Path) -> Iterator[LiveSession]:
     """A live deployment with its venue."""
     with LiveSession(tmp_path) as session:
         yield session
+
+
+@pytest.fixture
+def in_a_terminal() -> Iterator[None]:
+    """Let processes hear of a terminal that is closed, also where the tests run under ``nohup``."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

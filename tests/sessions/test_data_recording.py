@@ -104,6 +104,7 @@ def test_what_was_flushed_survives_a_kill_and_the_dataset_grows(live: LiveSessio
     assert live.exchange.recorded("accepted") == []
 
 
+@pytest.mark.usefixtures("in_a_terminal")
 def test_one_process_records_into_a_folder_until_its_terminal_is_closed(live: LiveSession) -> None:
     folder = live.folder / "recorded"
     first = start_recording(live)

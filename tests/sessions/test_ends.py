@@ -36,6 +36,7 @@ def test_a_disk_that_is_full_leaves_no_order_at_the_venue_and_nothing_is_sent(
     assert told == (on_failure == "flatten")
 
 
+@pytest.mark.usefixtures("in_a_terminal")
 def test_a_terminal_that_is_closed_stops_a_session_as_a_signal_does(live: LiveSession) -> None:
     process = live.connect()
     live.order("rest 0.010 40000.0")
